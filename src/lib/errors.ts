@@ -109,7 +109,11 @@ export class CommandError extends TslxcError {
   readonly status: number | undefined
   readonly stderr: string
 
-  constructor(message: string, result: { argv: readonly string[]; status: number | undefined; stderr: string }, options: ErrorOptions = {}) {
+  constructor(
+    message: string,
+    result: { argv: readonly string[]; status: number | undefined; stderr: string },
+    options: ErrorOptions = {},
+  ) {
     super('command', message, options)
     this.argv = result.argv
     this.status = result.status

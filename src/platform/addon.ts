@@ -68,7 +68,9 @@ export interface NativeAddon {
   /** Compiles a seccomp policy in LXC's format (v1 or v2 text) to an array of struct sock_filter. */
   compileSeccomp(policy: string, options: { readonly file: string; readonly nesting: boolean }): Buffer
   /** statx on each path; `undefined` where absent. ctime in nanoseconds as decimal text, the same as the native program compares. */
-  stamp(paths: readonly string[]): ({ dev: string; inode: string; size: number; ctimeNs: string; uid: number; gid: number; mode: number } | undefined)[]
+  stamp(
+    paths: readonly string[],
+  ): ({ dev: string; inode: string; size: number; ctimeNs: string; uid: number; gid: number; mode: number } | undefined)[]
   /** Whether an idmapped mount of this path can be made here: an errno name, or undefined when it works. */
   probeIdmap(path: string): string | undefined
   /** fsync of a directory or file. */

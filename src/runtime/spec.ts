@@ -9,9 +9,7 @@
 export const SPEC_VERSION = 1
 
 /** An input the spec was compiled from. `[path]` means: was looked for and absent. ctime in nanoseconds, decimal. */
-export type Stamp =
-  | readonly [path: string]
-  | readonly [path: string, dev: string, inode: string, sizeBytes: number, ctimeNs: string]
+export type Stamp = readonly [path: string] | readonly [path: string, dev: string, inode: string, sizeBytes: number, ctimeNs: string]
 
 export interface Listing {
   readonly autostart: boolean

@@ -1,0 +1,27 @@
+// The links of a container. Outside half (monitor): veth pairs, bridge ports, scripts. Inside half (init): addresses, routes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "../spec/spec.hpp"
+#include "../spec/state.hpp"
+
+namespace tslxc {
+
+/** Runs in the monitor, in the host's network namespace: makes each veth with its peer directly in netns_fd. Fills host names.
+ *  Throws SysError with the bridge's name and the remedy; what it made is gone when the namespace goes. */
+std::vector<InterfaceState> make_links(const Spec &spec, int netns_fd);
+/** `auto` gateways resolved to the bridge's own address, by the monitor. Index of InterfacePlan → addresses. */
+std::vector<InterfaceGateway> resolve_gateways(const InterfacePlan &plan);
+/** Runs inside the container's network namespace: lo up, names, hardware addresses, addresses, routes, up. */
+void configure_links(const std::vector<InterfacePlan> &plans, const std::vector<InterfaceState> &made);
+
+/** What `ls` and `info` show: addresses inside another process's network namespace, lo and link-local left out. Joins by setns in a forked child
+ *  or a short-lived netlink socket; never changes the caller's namespace. */
+struct NetworkView {
+	std::vector<std::pair<std::string, std::string>> ipv4, ipv6; // interface, address
+};
+NetworkView view_network(int pidfd);
+
+} // namespace tslxc

@@ -1,0 +1,59 @@
+// A container's cgroups on v1, hybrid and v2 hosts behind one set of functions.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../spec/spec.hpp"
+
+namespace tslxc {
+
+/** Hierarchy → absolute directory. Keys as in State::cgroups. */
+using CgroupDirs = std::map<std::string, std::string>;
+
+struct ContainerCgroups {
+	CgroupDirs payload; // carries the limits, stays ours
+	CgroupDirs inner;   // payload/guest: delegated, root of the cgroup namespace
+	CgroupDirs monitor;
+};
+
+/** Makes monitor, payload and guest in every writable hierarchy and enables the controllers the limits need. A leftover without processes
+ *  is removed and reused, a live one of another container of the same name gets `-1`, `-2`, … On v1 cpuset is filled from the parent first.
+ *  Undoes itself on failure. */
+ContainerCgroups create_cgroups(const Spec &spec);
+/** Moves a process. Into every hierarchy, v1's cold first write included (about 11 ms after idle). */
+void enter_cgroups(const CgroupDirs &dirs, pid_t pid);
+/** For clone3's CLONE_INTO_CGROUP on v2; empty Fd where there is no v2 hierarchy with processes. */
+int open_v2_cgroup(const CgroupDirs &dirs);
+/** Writes spec.cgroup's limits (v2 list where v2 has the controller, else the v1 list). Throws SysError naming file and value. */
+void apply_limits(const ContainerCgroups &cgroups, const Spec &spec);
+/** Device rules: v1 devices.allow/deny or a v2 BPF program. `privileged` false: skipped, the user namespace denies mknod already. */
+void apply_devices(const ContainerCgroups &cgroups, const std::vector<DeviceRule> &rules);
+/** Owner of guest directories and of the files delegation needs (cgroup.procs, cgroup.subtree_control, cgroup.threads; v1: the directory, tasks, cgroup.procs). */
+void delegate_cgroups(const ContainerCgroups &cgroups, uid_t uid, gid_t gid);
+/** Freezes the payload and waits until it is (at most timeout_ms, by notification, never by sleeping); throws SysError. */
+void freeze(const CgroupDirs &payload, int timeout_ms);
+void thaw(const CgroupDirs &payload);
+bool is_frozen(const CgroupDirs &payload);
+/** cgroup.kill, or SIGKILL to every process until none is left; a frozen one is thawed. Waits until empty, at most timeout_ms. False: some are left. */
+bool kill_all(const CgroupDirs &payload, int timeout_ms);
+bool has_processes(const CgroupDirs &payload);
+/** Removes the whole subtrees; absent is success. */
+void remove_cgroups(const CgroupDirs &dirs);
+
+struct CgroupUsage {
+	std::optional<std::uint64_t> cpu_ns, memory_bytes, swap_bytes, kernel_memory_bytes, io_bytes;
+};
+CgroupUsage read_usage(const CgroupDirs &payload);
+
+/** The current cgroup of a process in each mounted hierarchy, absolute directories (from /proc/PID/cgroup and our mounts). */
+CgroupDirs cgroups_of(pid_t pid);
+/** Paths for messages and `doctor`: "v1", "v2" or "hybrid". */
+std::string cgroup_layout();
+
+} // namespace tslxc
