@@ -9,11 +9,11 @@ namespace tslxc {
 
 /** What a user and a script are told. Shape on the wire and in --json: {code, message, hint?, step?, errno?}. */
 struct ErrorInfo {
-	std::string code = "native";  // the union of src/lib/errors.ts, kebab-case, e.g. "not-running", "busy", "not-found", "native"
-	std::string message;          // `cannot <verb> <object>: <reason>`, no full stop
-	std::string hint;             // an imperative that can be typed; empty: none
-	std::string step;             // the step of the plan that failed, e.g. "mount"; empty: none
-	int error_number = 0;         // errno(3), 0: none
+	std::string code = "native"; // the union of src/lib/errors.ts, kebab-case, e.g. "not-running", "busy", "not-found", "native"
+	std::string message;		 // `cannot <verb> <object>: <reason>`, no full stop
+	std::string hint;			 // an imperative that can be typed; empty: none
+	std::string step;			 // the step of the plan that failed, e.g. "mount"; empty: none
+	int error_number = 0;		 // errno(3), 0: none
 	int exit_code = 1;
 };
 

@@ -18,8 +18,14 @@ void set_container(const std::string &name);
 bool parse_level(std::string_view text, Level &out);
 void write(Level level, std::string_view step, std::string_view message);
 
-inline void debug(std::string_view step, std::string_view message) { write(Level::debug, step, message); }
-inline void info(std::string_view step, std::string_view message) { write(Level::info, step, message); }
-inline void warn(std::string_view step, std::string_view message) { write(Level::warn, step, message); }
+inline void debug(std::string_view step, std::string_view message) {
+	write(Level::debug, step, message);
+}
+inline void info(std::string_view step, std::string_view message) {
+	write(Level::info, step, message);
+}
+inline void warn(std::string_view step, std::string_view message) {
+	write(Level::warn, step, message);
+}
 
 } // namespace tslxc::log

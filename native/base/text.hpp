@@ -11,9 +11,15 @@
 namespace tslxc {
 
 namespace text_detail {
-inline void append(std::string &out, std::string_view part) { out.append(part); }
-inline void append(std::string &out, const char *part) { out.append(part); }
-inline void append(std::string &out, char part) { out.push_back(part); }
+inline void append(std::string &out, std::string_view part) {
+	out.append(part);
+}
+inline void append(std::string &out, const char *part) {
+	out.append(part);
+}
+inline void append(std::string &out, char part) {
+	out.push_back(part);
+}
 template <typename T>
 	requires std::is_arithmetic_v<T>
 void append(std::string &out, T part) {
@@ -22,8 +28,7 @@ void append(std::string &out, T part) {
 } // namespace text_detail
 
 /** Concatenates strings, characters and numbers. */
-template <typename... Parts>
-std::string cat(const Parts &...parts) {
+template <typename... Parts> std::string cat(const Parts &...parts) {
 	std::string out;
 	(text_detail::append(out, parts), ...);
 	return out;

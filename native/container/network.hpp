@@ -17,8 +17,8 @@ std::vector<InterfaceGateway> resolve_gateways(const InterfacePlan &plan);
 /** Runs inside the container's network namespace: lo up, names, hardware addresses, addresses, routes, up. */
 void configure_links(const std::vector<InterfacePlan> &plans, const std::vector<InterfaceState> &made);
 
-/** What `ls` and `info` show: addresses inside another process's network namespace, lo and link-local left out. Joins by setns in a forked child
- *  or a short-lived netlink socket; never changes the caller's namespace. */
+/** What `ls` and `info` show: addresses inside another process's network namespace, lo and link-local left out. Joins by setns in a forked
+ * child or a short-lived netlink socket; never changes the caller's namespace. */
 struct NetworkView {
 	std::vector<std::pair<std::string, std::string>> ipv4, ipv6; // interface, address
 };

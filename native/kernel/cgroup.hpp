@@ -18,7 +18,7 @@ using CgroupDirs = std::map<std::string, std::string>;
 
 struct ContainerCgroups {
 	CgroupDirs payload; // carries the limits, stays ours
-	CgroupDirs inner;   // payload/guest: delegated, root of the cgroup namespace
+	CgroupDirs inner;	// payload/guest: delegated, root of the cgroup namespace
 	CgroupDirs monitor;
 };
 
@@ -34,13 +34,15 @@ int open_v2_cgroup(const CgroupDirs &dirs);
 void apply_limits(const ContainerCgroups &cgroups, const Spec &spec);
 /** Device rules: v1 devices.allow/deny or a v2 BPF program. `privileged` false: skipped, the user namespace denies mknod already. */
 void apply_devices(const ContainerCgroups &cgroups, const std::vector<DeviceRule> &rules);
-/** Owner of guest directories and of the files delegation needs (cgroup.procs, cgroup.subtree_control, cgroup.threads; v1: the directory, tasks, cgroup.procs). */
+/** Owner of guest directories and of the files delegation needs (cgroup.procs, cgroup.subtree_control, cgroup.threads; v1: the directory,
+ * tasks, cgroup.procs). */
 void delegate_cgroups(const ContainerCgroups &cgroups, uid_t uid, gid_t gid);
 /** Freezes the payload and waits until it is (at most timeout_ms, by notification, never by sleeping); throws SysError. */
 void freeze(const CgroupDirs &payload, int timeout_ms);
 void thaw(const CgroupDirs &payload);
 bool is_frozen(const CgroupDirs &payload);
-/** cgroup.kill, or SIGKILL to every process until none is left; a frozen one is thawed. Waits until empty, at most timeout_ms. False: some are left. */
+/** cgroup.kill, or SIGKILL to every process until none is left; a frozen one is thawed. Waits until empty, at most timeout_ms. False: some
+ * are left. */
 bool kill_all(const CgroupDirs &payload, int timeout_ms);
 bool has_processes(const CgroupDirs &payload);
 /** Removes the whole subtrees; absent is success. */

@@ -10,8 +10,8 @@
 namespace tslxc {
 
 struct MountFlags {
-	unsigned long set = 0;      // MOUNT_ATTR_* to set
-	unsigned long clear = 0;    // MOUNT_ATTR_* to clear
+	unsigned long set = 0;		  // MOUNT_ATTR_* to set
+	unsigned long clear = 0;	  // MOUNT_ATTR_* to clear
 	unsigned long superblock = 0; // MS_SYNCHRONOUS … for fsconfig
 };
 /** Throws SysError "config" on an unknown flag. */
@@ -27,7 +27,8 @@ void set_mount_propagation(int dir_fd, const char *path, unsigned long propagati
 /** Builds a `by: monitor` entry whole: detached, with flags and idmap; the caller moves it. userns_fd < 0: privileged. */
 Fd build_detached_mount(const MountEntry &entry, int userns_fd, int userns_without_root_fd);
 void move_mount_to(int mount_fd, int dir_fd, const char *path);
-/** Resolves beneath root_fd (RESOLVE_IN_ROOT for guests' own paths, RESOLVE_BENEATH|NO_SYMLINKS for mount targets); makes missing parts by mkdirat on that fd. */
+/** Resolves beneath root_fd (RESOLVE_IN_ROOT for guests' own paths, RESOLVE_BENEATH|NO_SYMLINKS for mount targets); makes missing parts by
+ * mkdirat on that fd. */
 Fd open_beneath(int root_fd, const std::string &path, int flags, bool follow_symlinks);
 Fd make_target(int root_fd, const std::string &path, const std::string &create);
 

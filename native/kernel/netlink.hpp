@@ -37,10 +37,10 @@ public:
 
 	struct Veth {
 		std::string host_name, peer_name;
-		std::string hwaddr;      // of the peer (inside); empty: the kernel's
+		std::string hwaddr;		 // of the peer (inside); empty: the kernel's
 		std::string host_hwaddr; // empty: a fe:… address so that a bridge keeps its own
 		std::optional<unsigned> mtu;
-		int master_index = 0;    // 0: none
+		int master_index = 0; // 0: none
 		int peer_netns_fd = -1;
 	};
 	/** Pair, peer moved, master and up in one message. EEXIST of a fixed name is retried for 100 ms. */

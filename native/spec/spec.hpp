@@ -50,10 +50,10 @@ struct IdRange {
 
 struct MountSource {
 	enum class Kind { bind, fs, overlay, loop, block } kind = Kind::bind;
-	std::string path;      // bind path, fs source, loop file, block device
+	std::string path; // bind path, fs source, loop file, block device
 	bool recursive = false;
-	std::string type;      // fs, loop, block
-	std::string options;   // fs
+	std::string type;	 // fs, loop, block
+	std::string options; // fs
 	std::vector<std::string> lowers;
 	std::string upper, work;
 };
@@ -64,7 +64,7 @@ struct MountEntry {
 	MountSource source;
 	std::vector<std::string> flags;
 	std::string propagation;
-	std::string create;    // "", "dir", "file"
+	std::string create; // "", "dir", "file"
 	bool optional = false;
 	enum class Idmap { none, container, container_without_root } idmap = Idmap::none;
 	bool relative = false;
@@ -132,7 +132,7 @@ struct ConsolePlan {
 	int ttys = 0;
 	std::string tty_dir;
 	int ptys = 0;
-	std::string path;     // "", "none", absolute
+	std::string path; // "", "none", absolute
 	std::string log_file;
 	bool rotate = false;
 	std::uint64_t log_bytes = 0, buffer_bytes = 0;
@@ -145,7 +145,7 @@ struct Spec {
 	std::string name, config_file, rootfs_path;
 	InitPlan init;
 	std::string hostname;
-	std::vector<std::string> create_namespaces;         // mount net ipc uts pid user cgroup time
+	std::vector<std::string> create_namespaces;			// mount net ipc uts pid user cgroup time
 	std::map<std::string, std::string> join_namespaces; // namespace → pid, name or path
 	std::vector<IdRange> idmap;
 	std::vector<MountEntry> mounts;

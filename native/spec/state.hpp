@@ -26,13 +26,14 @@ struct State {
 	pid_t init_pid = 0;
 	unsigned long long init_start_time = 0;
 	pid_t monitor_pid = 0;
-	/** Hierarchy → absolute directory of the payload cgroup. Key: "v2" or the v1 controllers as mounted, e.g. "cpu,cpuacct", "name=systemd". */
+	/** Hierarchy → absolute directory of the payload cgroup. Key: "v2" or the v1 controllers as mounted, e.g. "cpu,cpuacct",
+	 * "name=systemd". */
 	std::map<std::string, std::string> cgroups;
 	/** The same for the monitor's own cgroup, for cleaning up after a crash. */
 	std::map<std::string, std::string> monitor_cgroups;
 	std::string started_at; // RFC 3339
 	std::vector<InterfaceState> interfaces;
-	int halt_signal = 0;    // what `stop` will send, as detected
+	int halt_signal = 0;			// what `stop` will send, as detected
 	std::optional<int> exit_status; // of the last init, as wait(2) gives it
 };
 
@@ -44,10 +45,10 @@ std::optional<State> parse_state(std::string_view json);
 void publish_state(int run_dir_fd, const State &state);
 
 struct Observation {
-	State state;             // as written, corrected by what is alive
+	State state; // as written, corrected by what is alive
 	bool monitor_alive = false;
 	bool init_alive = false;
-	bool crashed = false;    // monitor gone without having said STOPPED: the next lock holder cleans up
+	bool crashed = false; // monitor gone without having said STOPPED: the next lock holder cleans up
 };
 /** Reads state.json, asks monitor.lock by F_GETLK and checks pid and start time. Takes no lock; an absent run directory is STOPPED. */
 Observation observe(const std::string &run_dir);
