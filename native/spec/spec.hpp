@@ -143,6 +143,7 @@ struct Spec {
 	Listing listing;
 	std::vector<Stamp> stamps;
 	std::string name, config_file, rootfs_path;
+	std::string rootfs_mount; // where it stands before pivot_root; empty: our own choice
 	InitPlan init;
 	std::string hostname;
 	std::vector<std::string> create_namespaces;			// mount net ipc uts pid user cgroup time
@@ -159,6 +160,7 @@ struct Spec {
 	std::vector<Rlimit> rlimits;
 	ConsolePlan console;
 	int hook_version = 0;
+	std::vector<std::string> hook_env, hook_inherit_env;
 	std::map<std::string, std::vector<std::vector<std::string>>> hooks;
 	std::string log_file, log_level;
 	bool ephemeral = false;

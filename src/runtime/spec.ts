@@ -32,6 +32,8 @@ export interface Spec {
   readonly configFile: string
   /** Human text of `rootfs.path` as configured (for LXC_ROOTFS_PATH), e.g. `dir:/var/lib/tslxc/web/rootfs`. */
   readonly rootfsPath: string
+  /** Where the rootfs stands before pivot_root, in the container's mount namespace (LXC_ROOTFS_MOUNT); absent: native's own choice. */
+  readonly rootfsMount?: string
   readonly init: InitPlan
   readonly hostname: string
   readonly namespaces: {
@@ -51,7 +53,7 @@ export interface Spec {
   readonly security: SecurityPlan
   readonly rlimits: readonly Rlimit[]
   readonly console: ConsolePlan
-  readonly hooks: { readonly version: 0 | 1; readonly steps: Readonly<Partial<Record<HookName, readonly (readonly string[])[]>>> }
+  readonly hooks: HookPlan
   readonly log: { readonly file?: string; readonly level: string }
   readonly ephemeral: boolean
   /** Effective config in LXC's spelling for `info -c KEY`: [key, value] pairs, list keys repeated, key with `lxc.` prefix. */
@@ -163,7 +165,9 @@ export interface SecurityPlan {
   readonly noNewPrivileges: boolean
   /** A session keyring of its own. */
   readonly keyring: boolean
+  /** Absent ones are skipped. A directory is covered by an empty read-only tmpfs, a file by /dev/null. After all mounts. */
   readonly maskedPaths: readonly string[]
+  /** Each is bound recursively onto itself and then only the top mount made read-only: a mount below it (`/proc/sys/net`) stays writable. */
   readonly readonlyPaths: readonly string[]
 }
 
@@ -188,6 +192,15 @@ export interface ConsolePlan {
   readonly logBytes: number
   /** Ring buffer in the monitor; 0: none. */
   readonly bufferBytes: number
+}
+
+export interface HookPlan {
+  readonly version: 0 | 1
+  /** `KEY=value` for hooks, besides LXC's own variables. */
+  readonly env: readonly string[]
+  /** Names whose values are taken from the environment of the starting command. */
+  readonly inheritEnv: readonly string[]
+  readonly steps: Readonly<Partial<Record<HookName, readonly (readonly string[])[]>>>
 }
 
 export type HookName = 'pre-start' | 'pre-mount' | 'mount' | 'autodev' | 'start-host' | 'start' | 'stop' | 'post-stop'
