@@ -2,7 +2,10 @@
  * The typed seam to the native addon: what Node lacks, and what must have one truth with the native program.
  * Arguments are checked here, before C++ sees them. Long calls return promises (AsyncWorkers).
  */
-// (types first; the loader is below)
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { abortedError } from '../lib/abort.ts'
+import { BusyError, HostError, NativeError, NotFoundError, TslxcError } from '../lib/errors.ts'
 
 /** An flock on a file that is never unlinked. Closing releases it. */
 export interface LockHandle {
@@ -71,9 +74,109 @@ export interface NativeAddon {
   stamp(
     paths: readonly string[],
   ): ({ dev: string; inode: string; size: number; ctimeNs: string; uid: number; gid: number; mode: number } | undefined)[]
-  /** Whether an idmapped mount of this path can be made here: an errno name, or undefined when it works. */
-  probeIdmap(path: string): string | undefined
   /** fsync of a directory or file. */
   syncPath(path: string): void
   signalNumber(name: string): number | undefined
+}
+
+/** What C++ throws: an Error with the fields of `ErrorInfo` (native/base/error.hpp). */
+interface RawNativeError extends Error {
+  readonly code: string
+  readonly step?: string
+  readonly errno?: number
+  readonly hint?: string
+}
+
+const loaded = new Map<string, NativeAddon>()
+
+/**
+ * The addon of an installation, loaded once. Its errors arrive as our classes.
+ * @throws HostError when it is not built
+ */
+export function loadAddon(installRoot: string): NativeAddon {
+  const file = join(installRoot, 'dist/addon.node')
+  const present = loaded.get(file)
+  if (present !== undefined) return present
+  const addon = checkedAddon(requireAddon(file))
+  loaded.set(file, addon)
+  return addon
+}
+
+function requireAddon(file: string): NativeAddon {
+  try {
+    return createRequire(file)(file)
+  } catch (cause) {
+    throw new HostError(`cannot load '${file}': ${cause instanceof Error ? cause.message.split('\n')[0] : cause}`, {
+      hint: 'npm ci && npm run build',
+      cause,
+    })
+  }
+}
+
+function checkedAddon(raw: NativeAddon): NativeAddon {
+  return {
+    tryLock: (path, command, shared) => translated(() => raw.tryLock(absolute(path), command, shared)),
+    readState: (runDir) => translated(() => raw.readState(absolute(runDir))),
+    openRootfsDir: (path) => translated(() => raw.openRootfsDir(absolute(path))),
+    copyTree: (from, to, options) => translatedAsync(() => raw.copyTree(absolute(from), absolute(to), checkedCopyOptions(options))),
+    removeTree: (path) => translatedAsync(() => raw.removeTree(absolute(path))),
+    compileSeccomp: (policy, options) => translated(() => raw.compileSeccomp(policy, options)),
+    stamp: (paths) => translated(() => raw.stamp(paths)),
+    syncPath: (path) => translated(() => raw.syncPath(absolute(path))),
+    signalNumber: (name) => raw.signalNumber(name),
+  }
+}
+
+/** An error of the addon as one of our classes. Exported for calls on handles, which are not wrapped here. */
+export function translateNativeError(error: unknown): unknown {
+  if (error instanceof TslxcError || !(error instanceof Error) || !('code' in error)) return error
+  const { code, message, step, errno, hint } = error as RawNativeError
+  const options = { ...(hint === undefined ? {} : { hint }), cause: error }
+  switch (code) {
+    case 'busy':
+      return new BusyError(message, options)
+    case 'not-found':
+      return new NotFoundError(message, options)
+    case 'aborted':
+      return abortedError(error)
+    case 'no-space':
+    case 'permission':
+    case 'host':
+      return new HostError(message, { ...options, code })
+    case 'config':
+    case 'usage':
+    case 'state':
+      return new TslxcError(code, message, options)
+    default:
+      return new NativeError(message, { step, errno }, options)
+  }
+}
+
+function translated<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw translateNativeError(error)
+  }
+}
+
+async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw translateNativeError(error)
+  }
+}
+
+// A path with a NUL would be cut short by C; a relative one depends on where the process stands.
+function absolute(path: string): string {
+  if (path.startsWith('/') && !path.includes('\0')) return path
+  throw new TslxcError('internal', `cannot use the path '${path}': it is not absolute`)
+}
+
+function checkedCopyOptions(options: CopyOptions): CopyOptions {
+  const { shift = 0, reflink = true, cancel } = options
+  if (!Number.isInteger(shift)) throw new TslxcError('internal', `cannot shift owners by ${shift}`)
+  if (cancel !== undefined && cancel.length < 1) throw new TslxcError('internal', 'cannot watch an empty cancel word')
+  return { shift, reflink, ...(cancel === undefined ? {} : { cancel }) }
 }

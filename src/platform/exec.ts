@@ -1,0 +1,133 @@
+/** The only way processes are run: argv arrays, never a shell, `LC_ALL=C`. */
+import { accessSync, constants, statSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { abortedError, throwIfAborted } from '../lib/abort.ts'
+import { CommandError, HostError, TslxcError } from '../lib/errors.ts'
+
+export interface RunOptions {
+  readonly input?: string | Uint8Array | undefined
+  readonly timeoutMs?: number | undefined
+  readonly cwd?: string | undefined
+  /** Added to the environment; `undefined` removes a variable. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** Each line of stdout and stderr as it comes, without newline. */
+  readonly onLine?: ((line: string) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Exit codes that are no error; default only 0. */
+  readonly okCodes?: readonly number[] | undefined
+}
+
+export interface RunResult {
+  readonly stdout: string
+  readonly stderr: string
+  readonly status: number
+}
+
+const STDERR_LINES_IN_MESSAGE = 5
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
+const KILL_AFTER_MS = 5_000
+// Started from cron, a unit or a hook, PATH may lack the directories where the tools of an administrator are.
+const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
+
+/**
+ * Runs a program to its end.
+ * @throws CommandError with the last lines of stderr when it fails; HostError when it is not installed;
+ *   TslxcError `aborted` or `timeout`.
+ */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  throwIfAborted(options.signal)
+  const { execa } = await import('execa')
+  const child = execa(argv[0] ?? '', argv.slice(1), {
+    ...execaOptions(options),
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+  })
+  const forwarded = options.onLine === undefined ? undefined : forwardLines(child, options.onLine)
+  const result = await child
+  await forwarded
+  const { stdout, stderr } = result
+  if (result.exitCode !== undefined && (options.okCodes ?? [0]).includes(result.exitCode)) {
+    return { stdout, stderr, status: result.exitCode }
+  }
+  if (options.signal?.aborted) throw abortedError(options.signal.reason)
+  throw failure(argv, options, result)
+}
+
+/**
+ * Runs a program on the caller's own terminal and answers its exit code, 128 + signal when it was killed.
+ * @throws HostError when it is not installed
+ */
+export async function runAttached(argv: readonly string[], options: Pick<RunOptions, 'cwd' | 'env'> = {}): Promise<number> {
+  const { execa } = await import('execa')
+  const { env, ...rest } = execaOptions(options)
+  const result = await execa(argv[0] ?? '', argv.slice(1), { ...rest, env: { ...env, LC_ALL: process.env.LC_ALL }, stdio: 'inherit' })
+  if (result.exitCode !== undefined) return result.exitCode
+  if (result.signal !== undefined) {
+    const { constants: os } = await import('node:os')
+    return 128 + (os.signals[result.signal as NodeJS.Signals] ?? 0)
+  }
+  throw failure(argv, options, result)
+}
+
+/** Absolute path of a tool, or undefined when it is not installed. */
+export function which(tool: string): string | undefined {
+  return searchPath()
+    .map((dir) => join(dir, tool))
+    .find(isExecutable)
+}
+
+function searchPath(): string[] {
+  return [...new Set([...(process.env.PATH ?? '').split(delimiter).filter((dir) => dir.startsWith('/')), ...SYSTEM_PATH])]
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+function execaOptions(options: RunOptions) {
+  return {
+    reject: false as const,
+    stripFinalNewline: false as const,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    forceKillAfterDelay: KILL_AFTER_MS,
+    env: { PATH: searchPath().join(delimiter), LC_ALL: 'C', ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  }
+}
+
+async function forwardLines(
+  child: { iterable(options: { from: 'all' | 'stdout' | 'stderr' }): AsyncIterable<unknown> },
+  onLine: (line: string) => void,
+) {
+  const forward = async (from: 'stdout' | 'stderr') => {
+    for await (const line of child.iterable({ from })) onLine(String(line))
+  }
+  // A failing child is reported by run() itself.
+  await Promise.allSettled([forward('stdout'), forward('stderr')])
+}
+
+interface FailedResult {
+  readonly exitCode?: number | undefined
+  readonly signal?: string | undefined
+  readonly stderr?: string | undefined
+  readonly timedOut?: boolean
+  readonly code?: string | undefined
+  readonly cause?: unknown
+}
+
+function failure(argv: readonly string[], options: RunOptions, result: FailedResult): TslxcError {
+  const tool = argv[0] ?? ''
+  if (result.code === 'ENOENT' && result.exitCode === undefined) return new HostError(`cannot run '${tool}': it is not installed`)
+  if (result.timedOut) return new TslxcError('timeout', `cannot run '${tool}': no end after ${(options.timeoutMs ?? 0) / 1000} s`)
+  const stderr = result.stderr ?? ''
+  const lastLines = stderr.trim().split('\n').slice(-STDERR_LINES_IN_MESSAGE).join('\n')
+  const reason = result.exitCode === undefined ? `killed by ${result.signal ?? result.code ?? 'a signal'}` : `exit code ${result.exitCode}`
+  const message = `cannot run '${tool}': ${lastLines === '' ? reason : lastLines}`
+  return new CommandError(message, { argv, status: result.exitCode, stderr }, { cause: result.cause })
+}

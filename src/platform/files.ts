@@ -1,0 +1,156 @@
+/** Files of our own: written beside and renamed over, flushed to the disk where they must survive a power cut. */
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { HostError, TslxcError } from '../lib/errors.ts'
+
+const OWNER_ONLY_FILE = 0o600
+const OWNER_ONLY_DIR = 0o700
+let sequence = 0
+
+/**
+ * Replaces a file as a whole, or leaves it as it was; on return it is on the disk. Keeps the owner and mode of a file
+ * that is there; a new one is 0600 unless `mode` says otherwise. A symlink at `path` is replaced, not followed.
+ *
+ * Not write-file-atomic: it issues one write(2) and ignores a short one, so a full disk leaves a truncated file.
+ * @throws HostError `no-space` or `permission`
+ */
+export async function writeDurable(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${sequence++}.tmp`)
+  try {
+    const present = await ownerAndMode(path)
+    const file = await open(temporary, 'wx', OWNER_ONLY_FILE)
+    try {
+      await file.writeFile(content)
+      if (present !== undefined) await file.chown(present.uid, present.gid)
+      await file.chmod(mode ?? present?.mode ?? OWNER_ONLY_FILE)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncDir(dirname(path))
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined)
+    throw fileError('write', path, error)
+  }
+}
+
+/** `writeDurable` of indented JSON with a final newline. */
+export async function writeJson(path: string, value: unknown, mode?: number): Promise<void> {
+  await writeDurable(path, `${JSON.stringify(value, null, 2)}\n`, mode)
+}
+
+/** Undefined when the file is absent. */
+export async function readTextIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (isAbsent(error)) return undefined
+    throw fileError('read', path, error)
+  }
+}
+
+/**
+ * A record we wrote ourselves: only its `version` is checked, where one is given.
+ * @returns undefined when the file is absent
+ * @throws TslxcError `state` when it is no JSON or of another version
+ */
+export async function readJson<T>(path: string, version?: number): Promise<T | undefined> {
+  const text = await readTextIfPresent(path)
+  if (text === undefined) return undefined
+  let value: T
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new TslxcError('state', `cannot read '${path}': it is not JSON`, { cause })
+  }
+  const found = (value as { readonly version?: unknown } | null)?.version
+  if (version !== undefined && found !== version) {
+    throw new TslxcError('state', `cannot read '${path}': its version is ${String(found)}, not ${version}`)
+  }
+  return value
+}
+
+/** Makes a directory and its parents; those that are there keep their mode. */
+export async function ensureDir(path: string, mode: number = OWNER_ONLY_DIR): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode })
+  } catch (error) {
+    throw fileError('create', path, error)
+  }
+}
+
+/** On return the new name is on the disk. */
+export async function renameDurable(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to)
+    await syncDir(dirname(to))
+    if (dirname(from) !== dirname(to)) await syncDir(dirname(from))
+  } catch (error) {
+    throw fileError('rename', from, error)
+  }
+}
+
+/** Absent is success; on return the removal is on the disk. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true })
+    await syncDir(dirname(path))
+  } catch (error) {
+    if (!isAbsent(error)) throw fileError('remove', path, error)
+  }
+}
+
+/** fsync of a directory: makes names in it durable. */
+export async function syncDir(path: string): Promise<void> {
+  const dir = await open(path, 'r')
+  try {
+    await dir.sync()
+  } finally {
+    await dir.close()
+  }
+}
+
+/** Whether an error says that a path, or a part of it, is not there. */
+export function isAbsent(error: unknown): boolean {
+  const code = errorCode(error)
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
+/** A failed file call in our words. */
+export function fileError(verb: string, path: string, error: unknown): TslxcError {
+  if (error instanceof TslxcError) return error
+  const message = `cannot ${verb} '${path}'`
+  switch (errorCode(error)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new HostError(`${message}: no space left`, { code: 'no-space', hint: `df -h ${dirname(path)}`, cause: error })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new HostError(`${message}: permission denied`, { code: 'permission', cause: error })
+    default:
+      return new HostError(`${message}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+// Node's text is `CODE: reason, call 'path'`: the reason alone reads better after our own words.
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return /^[A-Z]+: ([^,]+),/.exec(text)?.[1] ?? text
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+async function ownerAndMode(path: string): Promise<{ uid: number; gid: number; mode: number } | undefined> {
+  const { lstat } = await import('node:fs/promises')
+  try {
+    const { uid, gid, mode } = await lstat(path)
+    return (mode & 0o170000) === 0o100000 ? { uid, gid, mode: mode & 0o7777 } : undefined
+  } catch (error) {
+    if (isAbsent(error)) return undefined
+    throw error
+  }
+}
