@@ -1,6 +1,17 @@
 /** What `--ip` may say, and whether an address can be given to a container. Pure: what is known about the bridge comes in as data. */
 import { TslxcError, UsageError } from '../lib/errors.ts'
-import { broadcastOf, contains, fromNumber, type Ipv4Cidr, type Ipv4Range, inRange, networkOf, networkText, parseIpv4, toNumber } from './ipv4.ts'
+import {
+  broadcastOf,
+  contains,
+  fromNumber,
+  type Ipv4Cidr,
+  type Ipv4Range,
+  inRange,
+  networkOf,
+  networkText,
+  parseIpv4,
+  toNumber,
+} from './ipv4.ts'
 
 export type AddressRequest =
   | { readonly kind: 'auto' }
@@ -42,7 +53,9 @@ export function parseAddressRequest(text: string): AddressRequest {
   const prefix = prefixText === undefined ? undefined : Number(prefixText)
   const prefixFits = prefixText === undefined || (/^\d{1,2}$/.test(prefixText) && Number(prefixText) <= 32)
   if (address === undefined || !prefixFits || rest.length > 0)
-    throw new UsageError(`cannot use address '${text}': it is not ADDRESS, ADDRESS/PREFIX, 'auto' or 'dhcp'`, { hint: 'pass --ip 10.0.4.10, --ip auto or --ip dhcp' })
+    throw new UsageError(`cannot use address '${text}': it is not ADDRESS, ADDRESS/PREFIX, 'auto' or 'dhcp'`, {
+      hint: 'pass --ip 10.0.4.10, --ip auto or --ip dhcp',
+    })
   return { kind: 'static', address, ...(prefix === undefined ? {} : { prefix }) }
 }
 
@@ -66,7 +79,9 @@ export function chooseAddress(
   checkHost(facts, network, address)
   const holder = taken.find((entry) => entry.address === address)
   if (holder !== undefined)
-    throw new TslxcError('exists', `cannot use address ${address}: it is in use by ${holder.by}`, { hint: 'pass another address, or --ip auto for a free one' })
+    throw new TslxcError('exists', `cannot use address ${address}: it is in use by ${holder.by}`, {
+      hint: 'pass another address, or --ip auto for a free one',
+    })
   return { address, prefix: network.prefix, ...gatewayOf(facts, network, gateway) }
 }
 
@@ -82,15 +97,21 @@ function networkFor({ bridge, managed, address: own }: BridgeFacts, request: { a
   const { address, prefix } = request
   if (own === undefined) {
     if (prefix === undefined)
-      throw new UsageError(`cannot use address ${address}: bridge '${bridge}' has no IPv4 address to take the prefix from`, { hint: `pass --ip ${address}/24` })
+      throw new UsageError(`cannot use address ${address}: bridge '${bridge}' has no IPv4 address to take the prefix from`, {
+        hint: `pass --ip ${address}/24`,
+      })
     return { address, prefix }
   }
   if (!contains(own, address) && (managed || prefix === undefined))
     throw new UsageError(`cannot use address ${address}: it is outside ${networkText(own)}, the network of '${bridge}'`, {
-      hint: managed ? 'pass an address of that network, or --ip auto' : `pass --ip ${address}/PREFIX and --gw to use another network on this bridge`,
+      hint: managed
+        ? 'pass an address of that network, or --ip auto'
+        : `pass --ip ${address}/PREFIX and --gw to use another network on this bridge`,
     })
   if (managed && prefix !== undefined && prefix !== own.prefix)
-    throw new UsageError(`cannot use address ${address}/${prefix}: the network of '${bridge}' has prefix ${own.prefix}`, { hint: `pass --ip ${address}` })
+    throw new UsageError(`cannot use address ${address}/${prefix}: the network of '${bridge}' has prefix ${own.prefix}`, {
+      hint: `pass --ip ${address}`,
+    })
   return prefix === undefined ? own : { address, prefix }
 }
 
@@ -119,7 +140,9 @@ function checkedGateway(network: Ipv4Cidr, text: string): string {
   const gateway = parseIpv4(text)
   if (gateway === undefined) throw new UsageError(`cannot use gateway '${text}': it is not an IPv4 address`, { hint: 'pass --gw ADDRESS' })
   if (!contains(network, gateway))
-    throw new UsageError(`cannot use gateway ${gateway}: it is outside ${networkText(network)}`, { hint: 'pass a gateway inside the network of --ip' })
+    throw new UsageError(`cannot use gateway ${gateway}: it is outside ${networkText(network)}`, {
+      hint: 'pass a gateway inside the network of --ip',
+    })
   return gateway
 }
 
