@@ -1,0 +1,160 @@
+/**
+ * What every command extends. A command parses, calls one function below, and returns a value:
+ *
+ *     export default class NetworkDown extends BaseCommand<NetworkReport> {
+ *       static override summary = 'Take a managed bridge down'
+ *       static override args = { bridge: Args.string({ description: 'Name of the bridge', default: 'tslxcbr0', ignoreStdin: true }) }
+ *       static override flags = { force: Flags.boolean({ char: 'f', summary: 'Even with containers on it' }) }
+ *
+ *       async run(): Promise<NetworkReport> {
+ *         const { args, flags, context } = await this.parse(NetworkDown)
+ *         const { takeDown } = await import('../../network/managed.ts')
+ *         return takeDown(context.paths, args.bridge, { force: flags.force, signal: context.signal, onStep: context.onStep })
+ *       }
+ *
+ *       override print(report: NetworkReport): string {
+ *         return `${report.bridge} is down\n`
+ *       }
+ *     }
+ *
+ * Errors are thrown (lib/errors.ts), never printed. `--json` prints the value itself.
+ */
+import { Command } from '@oclif/core/command'
+import type { FlagInput, Input, ParserOutput } from '@oclif/core/parser'
+import { TslxcError, UsageError } from '../lib/errors.ts'
+import type { CommandClass } from './command-spec.ts'
+import { getoptSpec } from './command-spec.ts'
+import type { CommonFlags, Context } from './context.ts'
+import { makeContext } from './context.ts'
+import { readEnvironment } from './environment.ts'
+import { errorRecord, exitCodeOf, renderError } from './errors.ts'
+import type { RestArguments } from './flags.ts'
+import { commonFlags } from './flags.ts'
+import type { Asked } from './getopt.ts'
+import { getopt } from './getopt.ts'
+import { convert } from './parse.ts'
+import type { Progress } from './progress.ts'
+
+/** Not an error: `--help` and its like end parsing. */
+class Question extends Error {
+  readonly asked: Asked
+
+  constructor(asked: Asked) {
+    super(asked)
+    this.asked = asked
+  }
+}
+
+export interface Parsed {
+  /** The words after `--`, or after NAME; undefined when there are none. */
+  readonly rest: readonly string[] | undefined
+  /** Values of the flags that `extraFlags` added. */
+  readonly extra: Readonly<Record<string, unknown>>
+  readonly context: Context
+}
+
+export abstract class BaseCommand<Result = unknown> extends Command {
+  static override baseFlags: FlagInput = commonFlags
+  /** Words that are passed on untouched. */
+  static rest: RestArguments | undefined = undefined
+
+  /** What the program exits with when nothing is thrown. */
+  protected exitCode = 0
+  #common: CommonFlags | undefined
+  #context: Context | undefined
+  #progress: Progress | undefined
+
+  abstract override run(): Promise<Result>
+
+  /** What was asked for, for people: standard output, with -q too. */
+  print(_result: Result): string | Promise<string> {
+    return ''
+  }
+
+  /** What is worth knowing after the work, for people: standard output, unless -q. */
+  summarize(_result: Result): string | Promise<string> {
+    return ''
+  }
+
+  /** Flags that depend on the argv itself (a template's options). */
+  protected async extraFlags(_argv: readonly string[]): Promise<FlagInput> {
+    return {}
+  }
+
+  protected override async parse<F extends object, B extends object, A extends object>(
+    options?: Input<F, B, A>,
+    argv: string[] = this.argv,
+  ): Promise<ParserOutput<F, B, A> & Parsed> {
+    const command = (options ?? this.ctor) as CommandClass
+    const extraFlags = await this.extraFlags(argv)
+    const read = getopt(argv, getoptSpec(command, extraFlags))
+    if (read.asked !== undefined) throw new Question(read.asked)
+    const output = await convert(command, read, extraFlags)
+    this.parsed = true
+    this.#common = output.flags as unknown as CommonFlags
+    const { context, progress } = makeContext(this.#common, readEnvironment(), this.#title)
+    this.#context = context
+    this.#progress = progress
+    const extra = Object.fromEntries(Object.keys(extraFlags).map((name) => [name, output.flags[name]]))
+    return { ...output, rest: read.rest, extra, context } as unknown as ParserOutput<F, B, A> & Parsed
+  }
+
+  /** Runs, prints, and sets the exit code; never throws. */
+  async execute(): Promise<void> {
+    await this._run()
+  }
+
+  protected override async _run<T>(): Promise<T> {
+    let result: Result | undefined
+    try {
+      result = await this.run()
+      this.#progress?.clear()
+      await this.#report(result)
+      process.exitCode = this.exitCode
+    } catch (error) {
+      this.#progress?.clear()
+      if (error instanceof Question) await this.#answer(error.asked)
+      else this.#fail(error)
+    }
+    return result as T
+  }
+
+  get #title(): string {
+    return `tslxc ${(this.id ?? '').replaceAll(':', ' ')}`
+  }
+
+  async #report(result: Result): Promise<void> {
+    if (this.#common?.json) process.stdout.write(`${JSON.stringify(result ?? null, null, 2)}\n`)
+    else process.stdout.write((await this.print(result)) + (this.#common?.quiet ? '' : await this.summarize(result)))
+  }
+
+  #fail(raised: unknown): void {
+    const error = this.#explain(raised)
+    process.exitCode = exitCodeOf(error)
+    // The error may be about the flags themselves, hence the look at the words.
+    const own = this.argv.slice(0, this.argv.includes('--') ? this.argv.indexOf('--') : undefined)
+    const json = this.#common?.json ?? own.includes('--json')
+    if (json) process.stdout.write(`${JSON.stringify({ error: errorRecord(error) })}\n`)
+    else if (!this.#common?.quiet)
+      process.stderr.write(renderError(error, (this.id ?? '').replaceAll(':', ' '), this.#context?.logLevel ?? 'ERROR'))
+  }
+
+  #explain(raised: unknown): unknown {
+    const { signal } = this.#context ?? {}
+    // Whatever broke off because of the signal: the signal is the reason that is told.
+    if (signal?.aborted && signal.reason instanceof TslxcError) return signal.reason
+    if (raised instanceof UsageError && raised.hint === undefined && this.#common === undefined) {
+      return new UsageError(raised.message, { hint: `run '${this.#title} --help'`, exitCode: raised.exitCode, cause: raised.cause })
+    }
+    return raised
+  }
+
+  async #answer(asked: Asked): Promise<void> {
+    const { renderHelp, renderUsage } = await import('./help.ts')
+    const command = this.ctor as CommandClass
+    if (asked === 'version') process.stdout.write(`${this.config.version}\n`)
+    else if (asked === 'usage') process.stderr.write(renderUsage(command, this.id ?? ''))
+    else process.stderr.write(renderHelp(command, this.id ?? '', await this.extraFlags(this.argv)))
+    process.exitCode = asked === 'help-error' ? 1 : 0
+  }
+}
