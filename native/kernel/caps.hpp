@@ -14,5 +14,8 @@ int capability_number(const std::string &name);
 std::uint64_t kept_capabilities(const SecurityPlan &plan);
 /** Drops the rest from the bounding and inheritable sets, then sets permitted and effective. Call before exec, after the last mount. */
 void limit_capabilities(std::uint64_t kept);
+/** The two halves, for who changes ids between them: the bounding set needs CAP_SETPCAP, the change of ids CAP_SETUID. */
+void limit_bounding_set(std::uint64_t kept);
+void set_capabilities(std::uint64_t kept);
 
 } // namespace tslxc
