@@ -35,6 +35,8 @@ struct State {
 	std::vector<InterfaceState> interfaces;
 	int halt_signal = 0;			// what `stop` will send, as detected
 	std::optional<int> exit_status; // of the last init, as wait(2) gives it
+	/** Last lines of /dev/console, written with STOPPED when init failed or lived less than a second. */
+	std::string console_tail;
 };
 
 std::string write_state(const State &state);
