@@ -32,8 +32,10 @@ async function answerWithoutCommand(argv: readonly string[], loaders: CommandLoa
   if (word === '--version') process.stdout.write(`${packageVersion()}\n`)
   else if (word === undefined || ['--help', '-h', '-?', 'help', '--usage'].includes(word)) {
     const { renderOverview } = await import('./overview.ts')
-    process.stderr.write(await renderOverview(loaders))
-    process.exitCode = word === undefined || word === '-?' ? 1 : 0
+    const wrong = word === undefined || word === '-?'
+    const output = wrong ? process.stderr : process.stdout
+    output.write(await renderOverview(loaders))
+    process.exitCode = wrong ? 1 : 0
   } else await reportUnknown(argv, loaders)
 }
 

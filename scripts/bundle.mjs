@@ -1,0 +1,51 @@
+// Bundles all commands into dist/cli.cjs, and keeps V8's code for it in dist/cli.cache.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { build } from 'esbuild'
+
+/** `config:get` → src/commands/config/get.ts; `index` stands for its directory. */
+export function listCommands(root) {
+  const dir = join(root, 'src/commands')
+  const files = readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(dir, join(entry.parentPath ?? entry.path, entry.name)))
+  const id = (file) =>
+    file
+      .replace(/\.ts$/, '')
+      .replace(/(^|\/)index$/, '')
+      .replaceAll('/', ':')
+  return new Map(files.map((file) => [id(file), `./src/commands/${file}`]).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+export async function bundle(root) {
+  const loaders = [...listCommands(root)].map(([id, file]) => `  ${JSON.stringify(id)}: () => import(${JSON.stringify(file)}),`)
+  const contents = [
+    "export { main } from './src/cli/main.ts'",
+    "export * as help from './src/cli/help.ts'",
+    "export * as commandSpec from './src/cli/command-spec.ts'",
+    `export const loaders = {\n${loaders.join('\n')}\n}`,
+  ].join('\n')
+  mkdirSync(join(root, 'dist'), { recursive: true })
+  await build({
+    stdin: { contents, resolveDir: root, sourcefile: 'commands.ts', loader: 'ts' },
+    outfile: join(root, 'dist/cli.cjs.new'),
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20.11',
+    // Everything is inside: what is left of `import()` are Node's own modules.
+    supported: { 'dynamic-import': false },
+    define: { 'import.meta.url': 'importMetaUrl' },
+    banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
+    legalComments: 'none',
+    logLevel: 'warning',
+  })
+  renameSync(join(root, 'dist/cli.cjs.new'), join(root, 'dist/cli.cjs'))
+}
+
+/** In a process of its own, after a run that has compiled what most verbs need. */
+export function keepCode(root) {
+  const result = spawnSync(process.execPath, [join(root, 'scripts/code-cache.cjs')], { stdio: ['ignore', 'inherit', 'inherit'] })
+  if (result.status !== 0) throw new Error('cannot make dist/cli.cache')
+}

@@ -1,0 +1,31 @@
+// Renders what is made of the command classes. `--native` only the option tables, which the native build includes.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readDefinitions } from './definitions.mjs'
+import { renderNativeOptions } from './render-native.mjs'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** Leaves a file alone that is right already, so that the native build has nothing to do. */
+export function writeChanged(path, text) {
+  try {
+    if (readFileSync(path, 'utf8') === text) return
+  } catch {
+    // absent
+  }
+  writeFileSync(path, text)
+}
+
+export async function renderNative() {
+  writeChanged(join(root, 'native/applets/options.generated.inc'), renderNativeOptions(await readDefinitions(root)))
+}
+
+export async function renderAll() {
+  await renderNative()
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (process.argv.includes('--native')) await renderNative()
+  else await renderAll()
+}
