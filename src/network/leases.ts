@@ -1,0 +1,199 @@
+/** Fixed addresses of containers, host-wide, in <allocDir>/leases.json under a lock; names and reservations follow from it. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { ensureDir, readJson, readTextIfPresent, writeDurable, writeJson } from '../platform/files.ts'
+import { withLock } from '../platform/locks.ts'
+import type { Paths } from '../platform/paths.ts'
+import type { Spec } from '../runtime/spec.ts'
+import { type AddressRequest, type BridgeFacts, type ChosenAddress, chooseAddress, type TakenAddress } from './addresses.ts'
+import { reloadDnsmasq } from './dnsmasq.ts'
+import { dhcpHostLine, hostsLine } from './dnsmasq-text.ts'
+import { probeAddress } from './leases-probe.ts'
+import { describeBridge, listLinks } from './managed-host.ts'
+import { networkFiles } from './managed-run.ts'
+
+const RECORD_VERSION = 1
+const READABLE_FILE = 0o644
+
+/** Whose address it is: one interface of one container. */
+export interface LeaseOwner {
+  readonly lxcpath: string
+  readonly name: string
+}
+
+export interface Lease extends LeaseOwner {
+  /** The bridge. */
+  readonly network: string
+  readonly address: string
+  /** The N of `net.N`. */
+  readonly index: number
+  readonly hwaddr: string
+}
+
+export interface ReserveRequest extends LeaseOwner {
+  readonly link: string
+  readonly ip: Exclude<AddressRequest, { kind: 'dhcp' }>
+  /** From --gw; absent: the bridge's, or the LAN's router. */
+  readonly gateway?: string
+  readonly index: number
+  readonly hwaddr: string
+  /** What runs, for those who wait: `tslxc create`. */
+  readonly command: string
+}
+
+interface LeaseFile {
+  readonly version: typeof RECORD_VERSION
+  readonly leases: readonly Lease[]
+}
+
+const leaseFile = (paths: Paths): string => join(paths.allocDir, 'leases.json')
+
+export const readLeases = async (paths: Paths): Promise<readonly Lease[]> =>
+  (await readJson<LeaseFile>(leaseFile(paths), RECORD_VERSION))?.leases ?? []
+
+const isOwnedBy = (lease: LeaseOwner, owner: LeaseOwner): boolean => lease.lxcpath === owner.lxcpath && lease.name === owner.name
+
+/** The addresses of one container. */
+export const findLeases = async (paths: Paths, owner: LeaseOwner): Promise<Lease[]> =>
+  (await readLeases(paths)).filter((lease) => isOwnedBy(lease, owner))
+
+/**
+ * Chooses and records the address of one interface; an earlier one of the same interface is given back.
+ * On return the container's name resolves on a managed network that is up.
+ * @throws UsageError, NotFoundError or TslxcError `exists` with the reason it can't be had.
+ */
+export async function reserveAddress(paths: Paths, request: ReserveRequest): Promise<ChosenAddress> {
+  const facts = await describeBridge(paths, request.link)
+  return await locked(paths, request.command, async () => {
+    const others = (await readLeases(paths)).filter((lease) => !(isOwnedBy(lease, request) && lease.index === request.index))
+    const taken = await takenAddresses(paths, facts, { owner: request, leases: others })
+    const chosen = chooseAddress(facts, request.ip, taken, request.gateway)
+    if (!facts.managed) await probeAddress(facts, chosen)
+    const { lxcpath, name, index, hwaddr, link } = request
+    await writeLeases(paths, [...others, { network: link, address: chosen.address, lxcpath, name, index, hwaddr }])
+    await publishLeases(paths, link)
+    return chosen
+  })
+}
+
+/** Gives back every address of a container; none is success. */
+export async function releaseAddresses(paths: Paths, owner: LeaseOwner, command = 'tslxc destroy'): Promise<void> {
+  if (!existsSync(leaseFile(paths))) return
+  await locked(paths, command, async () => {
+    const leases = await readLeases(paths)
+    const released = leases.filter((lease) => isOwnedBy(lease, owner))
+    if (released.length === 0) return
+    await writeLeases(
+      paths,
+      leases.filter((lease) => !isOwnedBy(lease, owner)),
+    )
+    for (const network of new Set(released.map((lease) => lease.network))) await publishLeases(paths, network)
+  })
+}
+
+/** An interface as its container's configuration has it now. */
+export interface ConfiguredAddress {
+  readonly index: number
+  readonly link: string
+  readonly address: string
+  readonly hwaddr: string
+}
+
+/** Makes the records say what an edited configuration says. Refuses nothing: the file of the admin is the truth. */
+export async function reconcileLeases(paths: Paths, owner: LeaseOwner, configured: readonly ConfiguredAddress[]): Promise<void> {
+  const wanted: Lease[] = configured.map(({ index, link, address, hwaddr }) => ({
+    network: link,
+    address,
+    ...pickOwner(owner),
+    index,
+    hwaddr,
+  }))
+  if (sameLeases(await findLeases(paths, owner), wanted)) return
+  await locked(paths, 'tslxc compile', async () => {
+    const before = await readLeases(paths)
+    await writeLeases(paths, [...before.filter((lease) => !isOwnedBy(lease, owner)), ...wanted])
+    const touched = [...before.filter((lease) => isOwnedBy(lease, owner)), ...wanted].map((lease) => lease.network)
+    for (const network of new Set(touched)) await publishLeases(paths, network)
+  })
+}
+
+const pickOwner = ({ lxcpath, name }: LeaseOwner): LeaseOwner => ({ lxcpath, name })
+
+function sameLeases(a: readonly Lease[], b: readonly Lease[]): boolean {
+  const keys = (leases: readonly Lease[]) =>
+    leases.map((lease) => `${lease.index} ${lease.network} ${lease.address} ${lease.hwaddr}`).sort()
+  return JSON.stringify(keys(a)) === JSON.stringify(keys(b))
+}
+
+async function locked<T>(paths: Paths, command: string, action: () => Promise<T>): Promise<T> {
+  await ensureDir(paths.allocDir)
+  return await withLock(paths, { path: `${leaseFile(paths)}.lock`, object: 'the list of addresses', command }, action)
+}
+
+const writeLeases = (paths: Paths, leases: readonly Lease[]): Promise<void> =>
+  writeJson(leaseFile(paths), { version: RECORD_VERSION, leases } satisfies LeaseFile)
+
+/** Writes what dnsmasq reads; a network that is not up has no directory, and `up` does it then. */
+export async function publishLeases(paths: Paths, network: string): Promise<void> {
+  const files = networkFiles(paths, network)
+  if (!existsSync(files.hostsDir) || !existsSync(files.dhcpHostsDir)) return
+  const leases = (await readLeases(paths)).filter((lease) => lease.network === network)
+  const hosts = leases.map(hostsLine).join('')
+  const reservations = leases.map(dhcpHostLine).join('')
+  await writeDurable(join(files.hostsDir, 'containers'), hosts, READABLE_FILE)
+  await writeDurable(join(files.dhcpHostsDir, 'containers'), reservations, READABLE_FILE)
+  reloadDnsmasq(files)
+}
+
+async function takenAddresses(
+  paths: Paths,
+  facts: BridgeFacts,
+  known: { readonly owner: ReserveRequest; readonly leases: readonly Lease[] },
+): Promise<TakenAddress[]> {
+  const links = await listLinks()
+  return [
+    ...known.leases.filter((lease) => lease.network === facts.bridge).map(({ address, name }) => ({ address, by: `container '${name}'` })),
+    ...links.flatMap(({ name, addresses }) => addresses.map(({ address }) => ({ address, by: `the host (${name})` }))),
+    ...specAddresses(known.owner, facts.bridge),
+    ...(facts.managed ? await dynamicLeases(paths, facts.bridge, known.owner.hwaddr) : []),
+  ]
+}
+
+// A container whose configuration was written by hand has no lease, but its compiled plan names the address.
+function specAddresses(owner: ReserveRequest, bridge: string): TakenAddress[] {
+  const names = existsSync(owner.lxcpath) ? readdirSync(owner.lxcpath) : []
+  return names
+    .filter((name) => name !== owner.name && !name.startsWith('.'))
+    .flatMap((name) => {
+      const plans = readSpecNetwork(join(owner.lxcpath, name, 'spec.json'))
+      const addresses = plans.filter((plan) => plan.link === bridge).flatMap((plan) => plan.addresses)
+      return addresses.map(({ address }) => ({ address, by: `container '${name}'` }))
+    })
+}
+
+function readSpecNetwork(file: string): Spec['network'] {
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as Spec).network
+  } catch {
+    return []
+  }
+}
+
+/** Lines `EXPIRY MAC ADDRESS NAME CLIENT-ID`; expiry 0 is for ever. dnsmasq(8) */
+async function dynamicLeases(paths: Paths, bridge: string, ownHwaddr: string): Promise<TakenAddress[]> {
+  const text = (await readTextIfPresent(networkFiles(paths, bridge).leases)) ?? ''
+  const now = Date.now() / 1000
+  return text.split('\n').flatMap((line) => {
+    const [expiry, hwaddr, address, name] = line.split(' ')
+    if (hwaddr === undefined || address === undefined || hwaddr.toLowerCase() === ownHwaddr.toLowerCase()) return []
+    if (Number(expiry) !== 0 && Number(expiry) < now) return []
+    return [{ address, by: `a DHCP lease of ${name === undefined || name === '*' ? hwaddr : `'${name}'`}` }]
+  })
+}
+
+/** dnsmasq's own leases, for `network show`. */
+export async function listDynamicLeases(paths: Paths, bridge: string): Promise<TakenAddress[]> {
+  return await dynamicLeases(paths, bridge, '')
+}
+
+export const leasesDir = (paths: Paths): string => dirname(leaseFile(paths))
