@@ -32,6 +32,9 @@ delete commonFlagsLongPriority.logpriority.char
 /** The container's name; a class that has it as `name` takes -n NAME as well. */
 export const nameArg = Args.string({ description: 'Name of the container', required: true, ignoreStdin: true })
 
+/** A managed network is named by its bridge. */
+export const bridgeArg = Args.string({ description: 'Name of the bridge', default: 'tslxcbr0', ignoreStdin: true })
+
 /** GNU getopt's optional value: `-e`, `-ePRIVS`, `--elevated=PRIVS`; `whenBare` is what `-e` alone means. oclif knows no such flag. */
 export function withOptionalValue<F extends object>(flag: F, whenBare: string): F {
   return Object.assign(flag, { whenBare })

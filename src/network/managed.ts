@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { BusyError, HostError, StateError, TslxcError, UsageError } from '../lib/errors.ts'
+import type { OnStep } from '../lib/progress.ts'
 import { run } from '../platform/exec.ts'
 import { writeJson } from '../platform/files.ts'
 import { requireRoot, requireTool } from '../platform/host.ts'
@@ -34,16 +35,14 @@ export interface NetworkRequest {
   readonly bridge: string
   /** What runs, for those who wait: `tslxc network up`. */
   readonly command: string
-  /** One line for each thing that was changed on the host. */
-  readonly onStep?: (text: string) => void
+  readonly onStep?: OnStep
   /** `down`: although containers are plugged in. */
   readonly force?: boolean
 }
 
 export interface NetworkChange {
-  readonly network?: ManagedNetwork
-  /** False: all was as it should be already. */
-  readonly changed: boolean
+  /** One line for each thing that was changed on the host; empty: all was as it should be already. */
+  readonly changes: readonly string[]
 }
 
 type Report = (text: string) => void
@@ -74,7 +73,7 @@ export async function networkUp(paths: Paths, request: NetworkRequest): Promise<
  *  @throws StateError when containers are plugged in and `force` is not set */
 export async function networkDown(paths: Paths, request: NetworkRequest): Promise<NetworkChange> {
   checkRequest(request, 'take down')
-  const { changed } = await exclusively(paths, request, async (report) => {
+  const { changes } = await exclusively(paths, request, async (report) => {
     const { bridge } = request
     const files = networkFiles(paths, bridge)
     checkOtherNamespace(bridge, files)
@@ -91,7 +90,7 @@ export async function networkDown(paths: Paths, request: NetworkRequest): Promis
     if (link !== undefined && state !== undefined) await removeBridge(paths, { bridge, state, link, report })
     await rm(files.dir, { recursive: true, force: true })
   })
-  return { changed }
+  return { changes }
 }
 
 function checkRequest({ bridge }: NetworkRequest, verb: string): void {
@@ -104,15 +103,15 @@ async function exclusively<T>(
   paths: Paths,
   { command, onStep }: NetworkRequest,
   action: (report: Report) => Promise<T>,
-): Promise<{ network: T; changed: boolean }> {
+): Promise<{ network: T; changes: string[] }> {
   await ensureNetworksDir(paths)
-  let changed = false
+  const changes: string[] = []
   const report = (text: string) => {
-    changed = true
-    onStep?.(text)
+    changes.push(text)
+    onStep?.({ text })
   }
   const network = await withLock(paths, { path: networksLock(paths), object: 'the list of networks', command }, () => action(report))
-  return { network, changed }
+  return { network, changes }
 }
 
 // One set of run files serves one network namespace: another one's dnsmasq must not be ended from here.
