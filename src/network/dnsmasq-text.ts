@@ -1,5 +1,5 @@
 /** What one dnsmasq reads: its configuration, names and reservations. */
-import { render } from 'ejs'
+import ejs from 'ejs'
 import { netmaskOf } from './ipv4.ts'
 import type { ManagedNetwork } from './managed-file.ts'
 
@@ -51,7 +51,7 @@ dhcp-no-override
 `
 
 export const dnsmasqConfig = (network: ManagedNetwork, files: DnsmasqFiles, user: string): string =>
-  render(CONFIG, { network, files, user, netmask: netmaskOf(network.address.prefix) })
+  ejs.render(CONFIG, { network, files, user, netmask: netmaskOf(network.address.prefix) })
 
 /** A hosts(5) line; expand-hosts adds the domain. */
 export const hostsLine = ({ address, name }: Reservation): string => `${address} ${name}\n`

@@ -1,5 +1,5 @@
 /** The nftables text of one managed network: a table of its own, replaced as a whole in one transaction. */
-import { render } from 'ejs'
+import ejs from 'ejs'
 import { networkText } from './ipv4.ts'
 import type { ManagedNetwork } from './managed-file.ts'
 
@@ -25,6 +25,6 @@ delete table inet <%- table %>
 
 /** Input for `nft -f -`; without NAT it only removes what an earlier run left. */
 export const firewallUp = (network: ManagedNetwork): string =>
-  render(network.nat ? UP : DOWN, { table: tableName(network.bridge), network: networkText(network.address) })
+  ejs.render(network.nat ? UP : DOWN, { table: tableName(network.bridge), network: networkText(network.address) })
 
-export const firewallDown = (bridge: string): string => render(DOWN, { table: tableName(bridge) })
+export const firewallDown = (bridge: string): string => ejs.render(DOWN, { table: tableName(bridge) })

@@ -2,7 +2,7 @@
 
 import { readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { render } from 'ejs'
+import ejs from 'ejs'
 import { ExistsError, TslxcError } from '../lib/errors.ts'
 import { ensureDir, writeDurable } from '../platform/files.ts'
 import { networksDir, type Paths } from '../platform/paths.ts'
@@ -85,7 +85,7 @@ export async function createNetworkFile(paths: Paths, bridge: string, { links, r
   const { subnet, refused } = freeSubnet(used)
   if (refused !== undefined) report(`10.0.4.0/24 overlaps ${refused.by}: took ${networkText(subnet)} instead`)
   const file = networkFile(paths, bridge)
-  const text = render(TEMPLATE, { bridge, prefix: subnet.address.replace(/\.0$/, '') })
+  const text = ejs.render(TEMPLATE, { bridge, prefix: subnet.address.replace(/\.0$/, '') })
   await ensureDir(dirname(file), READABLE_DIR)
   await writeDurable(file, text, READABLE_FILE)
   report(`wrote ${file}`)
