@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "../base/fd.hpp"
 #include "../spec/spec.hpp"
 
 namespace tslxc {
@@ -26,13 +27,24 @@ struct ContainerCgroups {
  *  is removed and reused, a live one of another container of the same name gets `-1`, `-2`, … On v1 cpuset is filled from the parent first.
  *  Undoes itself on failure. */
 ContainerCgroups create_cgroups(const Spec &spec);
-/** Moves a process. Into every hierarchy, v1's cold first write included (about 11 ms after idle). */
+/** Moves a process into every hierarchy. Another process, and any process on v2, goes through cgroup.procs, whose first write after an
+ *  idle time takes about 11 ms; `pid` 0 or getpid() (single-threaded) is moved on v1 through `tasks`, which takes no global lock. */
 void enter_cgroups(const CgroupDirs &dirs, pid_t pid);
-/** For clone3's CLONE_INTO_CGROUP on v2; empty Fd where there is no v2 hierarchy with processes. */
-int open_v2_cgroup(const CgroupDirs &dirs);
+/** The cheap way for a child: opened by a parent that may, entered by the child itself after clone3. v2 comes by CLONE_INTO_CGROUP
+ *  (open_v2_cgroup) and is left out. The files' opener is what the kernel checks, so the child needs no rights. */
+struct CgroupEntries {
+	std::vector<Fd> tasks;
+};
+CgroupEntries open_v1_entries(const CgroupDirs &dirs);
+/** Moves the calling, single-threaded process. Throws SysError. */
+void enter_v1(const CgroupEntries &entries);
+/** For clone3's CLONE_INTO_CGROUP; empty where no v2 hierarchy is mounted. */
+Fd open_v2_cgroup(const CgroupDirs &dirs);
 /** Writes spec.cgroup's limits (v2 list where v2 has the controller, else the v1 list). Throws SysError naming file and value. */
 void apply_limits(const ContainerCgroups &cgroups, const Spec &spec);
-/** Device rules: v1 devices.allow/deny or a v2 BPF program. `privileged` false: skipped, the user namespace denies mknod already. */
+/** Device rules, the whole list in force: v1 devices.allow/deny where that is mounted, else a BPF program on v2. Before delegate_cgroups and
+ *  before the first process enters: the guest directory of v1 is made anew. Skipped without a word where this process may not (nested in
+ *  a user namespace, which denies mknod already). */
 void apply_devices(const ContainerCgroups &cgroups, const std::vector<DeviceRule> &rules);
 /** Owner of guest directories and of the files delegation needs (cgroup.procs, cgroup.subtree_control, cgroup.threads; v1: the directory,
  * tasks, cgroup.procs). */
