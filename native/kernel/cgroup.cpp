@@ -134,7 +134,7 @@ bool make_or_replace(const Base &base, const std::string &relative) {
 	return make_below(base, relative);
 }
 
-bool try_create(const std::vector<Base> &bases, const Names &names, ContainerCgroups &made) {
+bool try_create(const std::vector<Base> &bases, const Names &names, bool has_devices, ContainerCgroups &made) {
 	for (const auto &base : bases) {
 		const auto &key = base.hierarchy.key;
 		if (!make_or_replace(base, names.payload)) {
@@ -145,7 +145,9 @@ bool try_create(const std::vector<Base> &bases, const Names &names, ContainerCgr
 			return false;
 		}
 		made.monitor[key] = cat(base.dir, "/", names.monitor);
-		make_below(base, cat(names.payload, "/", names.inner));
+		if (!has_devices || !base.hierarchy.has("devices")) {
+			make_below(base, cat(names.payload, "/", names.inner)); // else by apply_devices
+		}
 		made.inner[key] = cat(made.payload[key], "/", names.inner);
 	}
 	return true;
@@ -163,7 +165,7 @@ ContainerCgroups create_cgroups(const Spec &spec) {
 	for (int attempt = 0; attempt < 1000; attempt++) {
 		ContainerCgroups made;
 		try {
-			if (try_create(bases, names_for(spec, attempt), made)) {
+			if (try_create(bases, names_for(spec, attempt), !spec.devices.empty(), made)) {
 				return made;
 			}
 		} catch (...) {

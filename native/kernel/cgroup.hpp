@@ -42,9 +42,9 @@ void enter_v1(const CgroupEntries &entries);
 Fd open_v2_cgroup(const CgroupDirs &dirs);
 /** Writes spec.cgroup's limits (v2 list where v2 has the controller, else the v1 list). Throws SysError naming file and value. */
 void apply_limits(const ContainerCgroups &cgroups, const Spec &spec);
-/** Device rules, the whole list in force: v1 devices.allow/deny where that is mounted, else a BPF program on v2. Before delegate_cgroups and
- *  before the first process enters: the guest directory of v1 is made anew. Skipped without a word where this process may not (nested in
- *  a user namespace, which denies mknod already). */
+/** Device rules, the whole list in force: v1 devices.allow/deny where that is mounted, else a BPF program on v2. Call it right after
+ *  create_cgroups with the spec's own rules: the guest directory of v1's devices hierarchy is made here when there are any. Skipped without
+ *  a word where this process may not (nested in a user namespace, which denies mknod already). */
 void apply_devices(const ContainerCgroups &cgroups, const std::vector<DeviceRule> &rules);
 /** Owner of guest directories and of the files delegation needs (cgroup.procs, cgroup.subtree_control, cgroup.threads; v1: the directory,
  * tasks, cgroup.procs). */

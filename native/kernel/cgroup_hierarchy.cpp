@@ -41,8 +41,8 @@ std::vector<std::string_view> words(std::string_view text, char separator) {
 	return out;
 }
 
-constexpr std::array<std::string_view, 8> not_controllers = {
-	"rw", "ro", "none", "clone_children", "noprefix", "xattr", "cpuset_v2_mode", "favordynmods"};
+constexpr std::array<std::string_view, 8> not_controllers = {"rw",		 "ro",	  "none",			"clone_children",
+															 "noprefix", "xattr", "cpuset_v2_mode", "favordynmods"};
 
 void read_v1_options(std::string_view options, Hierarchy &hierarchy) {
 	std::string name;

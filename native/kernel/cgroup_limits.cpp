@@ -58,7 +58,8 @@ void apply_v2_limit(const ContainerCgroups &cgroups, const Spec &spec, const std
 		}
 	}
 	bool elsewhere = std::ranges::any_of(cgroups.payload, [&](const auto &entry) {
-		return entry.first != v2_key && std::ranges::any_of(split(entry.first, ','), [&](const auto &name) { return v2_name(name) == controller; });
+		return entry.first != v2_key &&
+			   std::ranges::any_of(split(entry.first, ','), [&](const auto &name) { return v2_name(name) == controller; });
 	});
 	if (!elsewhere) {
 		refuse_limit(file, value, dir == nullptr ? "this host has no cgroup v2" : "the controller is not enabled on this host");

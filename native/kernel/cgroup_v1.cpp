@@ -130,18 +130,12 @@ void write_rules(const std::string &dir, const std::vector<DeviceRule> &rules) {
 } // namespace
 
 void v1_apply_devices(const std::string &payload, const std::string *inner, const std::vector<DeviceRule> &rules) {
-	bool resets = std::ranges::any_of(rules, [](const DeviceRule &rule) { return rule.type == 'a'; });
-	struct stat owner {};
-	if (resets && inner != nullptr && ::stat(inner->c_str(), &owner) == 0 && ::rmdir(inner->c_str()) == 0) {
-		// The kernel refuses `a` in a cgroup with children (EINVAL); a child made afterwards inherits all rules.
+	if (inner != nullptr && ::access(inner->c_str(), F_OK) != 0) {
+		// The kernel refuses `a` in a cgroup with children (EINVAL), and a removed child counts for a while: create_cgroups leaves this one
+		// to us. A child made after the rules inherits them.
 		write_rules(payload, rules);
 		if (::mkdir(inner->c_str(), 0755) != 0) {
-			throw_errno("devices", cat("cannot make ", *inner));
-		}
-		for (const char *name : {"", "/tasks", "/cgroup.procs"}) {
-			if (owner.st_uid != 0 && ::chown(cat(*inner, name).c_str(), owner.st_uid, owner.st_gid) != 0) {
-				throw_errno("devices", cat("cannot change the owner of ", *inner, name));
-			}
+			throw_errno("devices", cat("cannot make cgroup ", *inner));
 		}
 		return;
 	}
