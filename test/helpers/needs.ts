@@ -1,0 +1,24 @@
+/** Tests say why they can't run; the reporter prints it. */
+import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import type { TestContext } from 'vitest'
+
+/** Skips the running test with its reason, e.g. `needs(ctx, hasCgroup2(), 'no cgroup v2 here')`. */
+export function needs(context: TestContext, present: boolean, reason: string): void {
+  context.skip(!present, reason)
+}
+
+export const isRoot = (): boolean => process.geteuid?.() === 0
+
+/** Bridges and containers of tests never stand in the host's network. `npm test` sees to it. */
+export function requireOwnNetwork(): void {
+  if (readlinkSync('/proc/self/ns/net') === readlinkSync('/proc/1/ns/net')) {
+    throw new Error("system tests need a network namespace of their own: run 'npm run test:system', or 'unshare -nm npx vitest …'")
+  }
+}
+
+export const isUnifiedCgroup = (): boolean => existsSync('/sys/fs/cgroup/cgroup.controllers')
+
+export const kernelHas = (fileSystem: string): boolean =>
+  readFileSync('/proc/filesystems', 'utf8')
+    .split('\n')
+    .some((line) => line.trim().endsWith(fileSystem))

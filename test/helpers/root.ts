@@ -1,0 +1,37 @@
+/** A TSLXC_ROOT of a test's own, whose containers are killed and whose files are removed at the end. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Outcome, program, type RunOptions, run, runOk } from './program.ts'
+
+export interface TestRoot {
+  readonly path: string
+  readonly lxcpath: string
+  /** `tslxc ARGS` in this root. */
+  tslxc(...args: string[]): Promise<Outcome>
+  tslxcWith(options: RunOptions, ...args: string[]): Promise<Outcome>
+  /** `tslxc ARGS` that must succeed; its standard output. */
+  ok(...args: string[]): Promise<string>
+  /** Kills what runs, removes everything. Call it in afterAll. */
+  remove(): Promise<void>
+}
+
+/** On /var/tmp: a real file system, with idmapped mounts, where /tmp may be anything. */
+export function makeRoot(): TestRoot {
+  const path = mkdtempSync('/var/tmp/tslxc-test-')
+  const lxcpath = join(path, 'var/lib/tslxc')
+  const env = { TSLXC_ROOT: path, TSLXC_CACHE: process.env.TSLXC_TEST_CACHE }
+  const tslxcWith = (options: RunOptions, ...args: string[]): Promise<Outcome> =>
+    run([program, ...args], { ...options, env: { ...env, ...options.env } })
+  return {
+    path,
+    lxcpath,
+    tslxc: (...args) => tslxcWith({}, ...args),
+    tslxcWith,
+    ok: (...args) => runOk([program, ...args], { env }),
+    async remove() {
+      const names = existsSync(lxcpath) ? readdirSync(lxcpath).filter((name) => !name.startsWith('.')) : []
+      for (const name of names) await tslxcWith({}, 'stop', '-k', '-n', name)
+      rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+    },
+  }
+}
