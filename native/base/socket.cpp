@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -136,6 +137,9 @@ Fd listen_in(int dir_fd, const std::string &name) {
 Fd connect_in(int dir_fd, const std::string &name) {
 	Fd fd = packet_socket(0);
 	const sockaddr_un address = address_in(dir_fd, name);
+	// Bounds connect(2) too, which waits while the listener's queue is full: it then gives EAGAIN. unix(7)
+	const timeval patience{5, 0};
+	::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (TEMP_FAILURE_RETRY(::connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address))) < 0) {
 		throw_errno("socket", cat("cannot connect to ", name));
 	}

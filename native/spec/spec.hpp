@@ -172,7 +172,8 @@ struct Spec {
 
 /** Throws SysError "config" naming the key on an unknown key, a wrong type or another version. */
 Spec parse_spec(std::string_view json);
-/** Writes what parse_spec read, byte for byte (test/fixtures/spec). */
+/** Writes what parse_spec read, byte for byte as JSON.stringify (test/fixtures/spec), namespaces and hooks in the order of spec.ts's types.
+ */
 std::string write_spec(const Spec &spec);
 
 /** The head of a spec, for `ls` and for staleness: nothing behind `name` is parsed. */
@@ -183,6 +184,9 @@ struct SpecHead {
 };
 /** Nothing when the text is not a spec of this version. */
 std::optional<SpecHead> parse_spec_head(std::string_view json);
+
+/** What is at path now (symlinks followed); absent when it can't be looked at. */
+Stamp stamp_of(const std::string &path);
 
 /** True when the build id differs or an input changed. `seen` saves repeated statx calls of shared inputs across many specs. */
 using StampCache = std::map<std::string, std::string>;

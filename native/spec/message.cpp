@@ -1,0 +1,100 @@
+#include "message.hpp"
+
+#include <fcntl.h>
+
+#include <nlohmann/json.hpp>
+
+#include "../base/json.hpp"
+#include "../base/socket.hpp"
+#include "../base/text.hpp"
+
+namespace tslxc {
+
+namespace {
+using Json = nlohmann::json;
+
+std::string text_at(const Json &object, const char *key) {
+	const auto found = object.find(key);
+	return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+int number_at(const Json &object, const char *key, int otherwise) {
+	const auto found = object.find(key);
+	return found != object.end() && found->is_number_integer() ? found->get<int>() : otherwise;
+}
+
+ErrorInfo read_error(const Json &value) {
+	ErrorInfo info;
+	info.code = text_at(value, "code");
+	info.message = text_at(value, "message");
+	info.hint = text_at(value, "hint");
+	info.step = text_at(value, "step");
+	info.error_number = number_at(value, "errno", 0);
+	info.exit_code = number_at(value, "exitCode", 1);
+	return info;
+}
+} // namespace
+
+std::string write_error(const ErrorInfo &error) {
+	JsonWriter out('{');
+	out.field("code", error.code);
+	out.field("message", error.message);
+	if (!error.hint.empty()) {
+		out.field("hint", error.hint);
+	}
+	if (!error.step.empty()) {
+		out.field("step", error.step);
+	}
+	if (error.error_number != 0) {
+		out.raw("errno", cat(error.error_number));
+	}
+	if (error.exit_code != 1) {
+		out.raw("exitCode", cat(error.exit_code));
+	}
+	return out.done();
+}
+
+Reply parse_reply(std::string_view json) {
+	Reply out;
+	const Json value = Json::parse(json, nullptr, false);
+	if (!value.is_object() || !value.contains("ok")) {
+		out.error.message = cat("cannot read an answer: '", trim(json.substr(0, 200)), "'");
+		return out;
+	}
+	out.ok = value["ok"] == true;
+	if (!out.ok && value.contains("error") && value["error"].is_object()) {
+		out.error = read_error(value["error"]);
+	}
+	out.pid = number_at(value, "pid", 0);
+	out.tty = number_at(value, "tty", -1);
+	out.console = text_at(value, "console");
+	return out;
+}
+
+std::optional<ErrorInfo> find_error_line(std::string_view text) {
+	for (const std::string &line : split(text, '\n')) {
+		const Json value = line.starts_with("{") ? Json::parse(line, nullptr, false) : Json();
+		if (value.is_object() && value.contains("error") && value["error"].is_object()) {
+			return read_error(value["error"]);
+		}
+	}
+	return std::nullopt;
+}
+
+Reply ask_monitor(const std::string &run_dir, std::string_view request, int timeout_ms) {
+	const Fd directory(::open(run_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+	if (!directory) {
+		throw_errno("monitor", "cannot reach the monitor");
+	}
+	const Fd socket = connect_in(directory.get(), "monitor.sock");
+	send_packet(socket.get(), request);
+	auto packet = receive_packet(socket.get(), timeout_ms);
+	if (!packet) {
+		throw_errno("monitor", "cannot hear from the monitor", ECONNRESET);
+	}
+	Reply reply = parse_reply(packet->text);
+	reply.fds = std::move(packet->fds);
+	return reply;
+}
+
+} // namespace tslxc
