@@ -1,11 +1,8 @@
 #include "message.hpp"
 
-#include <fcntl.h>
-
 #include <nlohmann/json.hpp>
 
 #include "../base/json.hpp"
-#include "../base/socket.hpp"
 #include "../base/text.hpp"
 
 namespace tslxc {
@@ -66,7 +63,6 @@ Reply parse_reply(std::string_view json) {
 		out.error = read_error(value["error"]);
 	}
 	out.pid = number_at(value, "pid", 0);
-	out.tty = number_at(value, "tty", -1);
 	out.console = text_at(value, "console");
 	return out;
 }
@@ -79,22 +75,6 @@ std::optional<ErrorInfo> find_error_line(std::string_view text) {
 		}
 	}
 	return std::nullopt;
-}
-
-Reply ask_monitor(const std::string &run_dir, std::string_view request, int timeout_ms) {
-	const Fd directory(::open(run_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-	if (!directory) {
-		throw_errno("monitor", "cannot reach the monitor");
-	}
-	const Fd socket = connect_in(directory.get(), "monitor.sock");
-	send_packet(socket.get(), request);
-	auto packet = receive_packet(socket.get(), timeout_ms);
-	if (!packet) {
-		throw_errno("monitor", "cannot hear from the monitor", ECONNRESET);
-	}
-	Reply reply = parse_reply(packet->text);
-	reply.fds = std::move(packet->fds);
-	return reply;
 }
 
 } // namespace tslxc

@@ -4,10 +4,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "../base/error.hpp"
-#include "../base/fd.hpp"
 
 namespace tslxc {
 
@@ -19,17 +17,10 @@ struct Reply {
 	ErrorInfo error;	 // when not ok
 	long pid = 0;		 // start pipe
 	std::string console; // start pipe: the last lines of the console
-	int tty = -1;		 // op "console"
-	std::vector<Fd> fds;
 };
 /** `{"ok":true,…}` or `{"ok":false,"error":{…},…}`; text that is neither is an error "native" that quotes it. */
 Reply parse_reply(std::string_view json);
 /** The first line that is `{"error":{…}}`, or nothing. */
 std::optional<ErrorInfo> find_error_line(std::string_view text);
-
-/** Sends one request to the monitor of run_dir and waits for its answer. Throws SysError: errno ENOENT or ECONNREFUSED when nobody listens,
- *  ETIMEDOUT when it does not answer within timeout_ms (< 0: for ever), ECONNRESET when it went away. An answer that is not ok is returned.
- */
-Reply ask_monitor(const std::string &run_dir, std::string_view request, int timeout_ms);
 
 } // namespace tslxc
