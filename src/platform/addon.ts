@@ -25,6 +25,8 @@ export interface ContainerState {
   readonly initPid?: number
   readonly monitorPid?: number
   readonly startedAt?: string
+  /** The monitor is gone without having said STOPPED: whoever next takes the container's lock cleans up (`stop -k`). */
+  readonly crashed: boolean
 }
 
 export interface CopyOptions {
@@ -69,7 +71,7 @@ export interface NativeAddon {
   /** Removes a tree without following symlinks or crossing a mount; absent is success. */
   removeTree(path: string): Promise<void>
   /** Compiles a seccomp policy in LXC's format (v1 or v2 text) to an array of struct sock_filter. */
-  compileSeccomp(policy: string, options: { readonly file: string; readonly nesting: boolean }): Buffer
+  compileSeccomp(policy: string, options: { readonly file: string }): Buffer
   /** statx on each path; `undefined` where absent. ctime in nanoseconds as decimal text, the same as the native program compares. */
   stamp(
     paths: readonly string[],

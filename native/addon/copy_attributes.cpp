@@ -1,0 +1,120 @@
+// Owner, mode and extended attributes, shifted where they hold ids.
+#include <endian.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "../base/error.hpp"
+#include "../base/text.hpp"
+#include "copy_file.hpp"
+
+namespace tslxc {
+
+namespace {
+// The stored form of a POSIX ACL: a version, then entries. linux/posix_acl_xattr.h
+constexpr std::size_t acl_header_bytes = 4, acl_entry_bytes = 8;
+constexpr std::uint16_t acl_user = 0x02, acl_group = 0x08;
+
+std::uint32_t shifted(const CopyContext &context, std::uint32_t id) {
+	return static_cast<std::uint32_t>(static_cast<std::int64_t>(id) + context.shift);
+}
+
+/** Attributes that belong to a file's content or protection. The rest (selinux, btrfs.*, ima) is the file system's own business. */
+bool is_copied(std::string_view name) {
+	return name.starts_with("user.") || name.starts_with("trusted.") || name == "security.capability" ||
+		   name == "system.posix_acl_access" || name == "system.posix_acl_default";
+}
+
+void shift_acl(const CopyContext &context, std::string &value) {
+	for (std::size_t at = acl_header_bytes; at + acl_entry_bytes <= value.size(); at += acl_entry_bytes) {
+		std::uint16_t tag = 0;
+		std::uint32_t id = 0;
+		std::memcpy(&tag, value.data() + at, sizeof tag);
+		std::memcpy(&id, value.data() + at + 4, sizeof id);
+		if (le16toh(tag) == acl_user || le16toh(tag) == acl_group) {
+			id = htole32(shifted(context, le32toh(id)));
+			std::memcpy(value.data() + at + 4, &id, sizeof id);
+		}
+	}
+}
+
+/** A revision 3 capability names the root it is valid under. capabilities(7) */
+void shift_capability(const CopyContext &context, std::string &value) {
+	vfs_ns_cap_data data;
+	if (value.size() != sizeof data) {
+		return;
+	}
+	std::memcpy(&data, value.data(), sizeof data);
+	data.rootid = htole32(shifted(context, le32toh(data.rootid)));
+	std::memcpy(value.data(), &data, sizeof data);
+}
+
+std::string list_attributes(const std::string &path, const std::string &shown) {
+	for (std::size_t room = 1024;; room *= 2) {
+		std::string names(room, '\0');
+		const ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
+		if (size >= 0) {
+			names.resize(static_cast<std::size_t>(size));
+			return names;
+		}
+		if (errno == EOPNOTSUPP) {
+			return {};
+		}
+		if (errno != ERANGE) {
+			copy_failed(shown, errno);
+		}
+	}
+}
+
+std::string read_attribute(const std::string &path, const char *name, const std::string &shown) {
+	for (std::size_t room = 256;; room *= 4) {
+		std::string value(room, '\0');
+		const ssize_t size = ::getxattr(path.c_str(), name, value.data(), value.size());
+		if (size >= 0) {
+			value.resize(static_cast<std::size_t>(size));
+			return value;
+		}
+		if (errno != ERANGE) {
+			copy_failed(shown, errno);
+		}
+	}
+}
+
+void copy_attributes(const CopyContext &context, int from, int to, const std::string &shown) {
+	const std::string source = cat("/proc/self/fd/", from), target = cat("/proc/self/fd/", to);
+	const std::string names = list_attributes(source, shown);
+	for (std::size_t at = 0; at < names.size(); at += std::strlen(names.c_str() + at) + 1) {
+		const char *name = names.c_str() + at;
+		if (!is_copied(name)) {
+			continue;
+		}
+		std::string value = read_attribute(source, name, shown);
+		if (context.shift != 0 && std::string_view(name).starts_with("system.posix_acl_")) {
+			shift_acl(context, value);
+		} else if (context.shift != 0 && std::string_view(name) == "security.capability") {
+			shift_capability(context, value);
+		}
+		if (::setxattr(target.c_str(), name, value.data(), value.size(), 0) < 0) {
+			throw_errno("copy", cat("cannot copy the attribute ", name, " of '", shown, "'"));
+		}
+	}
+}
+} // namespace
+
+void copy_metadata(const CopyContext &context, int from, int to, const struct statx &status, const std::string &shown) {
+	// chown clears set-id bits and capabilities: mode and attributes come after it.
+	if (::fchownat(to, "", shifted(context, status.stx_uid), shifted(context, status.stx_gid), AT_EMPTY_PATH) < 0) {
+		copy_failed(shown, errno);
+	}
+	if (!S_ISLNK(status.stx_mode) && ::chmod(cat("/proc/self/fd/", to).c_str(), status.stx_mode & 07777) < 0) {
+		copy_failed(shown, errno);
+	}
+	copy_attributes(context, from, to, shown);
+}
+
+} // namespace tslxc

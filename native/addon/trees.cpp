@@ -1,0 +1,66 @@
+// copyTree and removeTree as Promises.
+#include <utility>
+
+#include "convert.hpp"
+#include "copy_tree.hpp"
+#include "remove_tree.hpp"
+
+namespace tslxc::addon {
+
+namespace {
+class CopyJob : public Job {
+public:
+	CopyJob(Napi::Env env, std::string from, std::string to, const Napi::Object &options)
+		: Job(env), from_(std::move(from)), to_(std::move(to)) {
+		context_.shift = options.Get("shift").IsNumber() ? options.Get("shift").As<Napi::Number>().Int64Value() : 0;
+		context_.reflink = !options.Get("reflink").IsBoolean() || options.Get("reflink").ToBoolean();
+		if (options.Get("cancel").IsTypedArray()) {
+			auto word = options.Get("cancel").As<Napi::Int32Array>();
+			context_.cancel = word.Data();
+			cancel_ = Napi::Persistent(Napi::Object(word)); // keeps the memory while the worker reads it
+		}
+	}
+
+private:
+	void work() override { copy_tree(context_, from_, to_); }
+	Napi::Value result(Napi::Env env) override {
+		auto totals = Napi::Object::New(env);
+		totals.Set("entries", static_cast<double>(context_.totals.entries));
+		totals.Set("bytes", static_cast<double>(context_.totals.bytes));
+		totals.Set("reflinked", static_cast<double>(context_.totals.reflinked));
+		return totals;
+	}
+
+	std::string from_, to_;
+	CopyContext context_;
+	Napi::ObjectReference cancel_;
+};
+
+class RemoveJob : public Job {
+public:
+	RemoveJob(Napi::Env env, std::string path) : Job(env), path_(std::move(path)) {}
+
+private:
+	void work() override { remove_tree(path_); }
+	Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+
+	std::string path_;
+};
+
+Napi::Value copy(const Napi::CallbackInfo &info) {
+	return guarded(info.Env(), [&] {
+		return start_job<CopyJob>(info.Env(), string_argument(info, 0), string_argument(info, 1), info[2].As<Napi::Object>());
+	});
+}
+
+Napi::Value remove(const Napi::CallbackInfo &info) {
+	return guarded(info.Env(), [&] { return start_job<RemoveJob>(info.Env(), string_argument(info, 0)); });
+}
+} // namespace
+
+void export_trees(Napi::Env env, Napi::Object exports) {
+	exports.Set("copyTree", Napi::Function::New(env, copy, "copyTree"));
+	exports.Set("removeTree", Napi::Function::New(env, remove, "removeTree"));
+}
+
+} // namespace tslxc::addon
