@@ -31,6 +31,7 @@ no-hosts
 no-ping
 <% if (network.dns) { -%>
 strict-order
+domain-needed
 hostsdir=<%- files.hostsDir %>
 <% if (network.domain !== undefined) { -%>
 domain=<%- network.domain %>

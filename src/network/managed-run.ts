@@ -41,7 +41,10 @@ export function networkFiles(paths: Paths, bridge: string): NetworkFiles {
 }
 
 /** The directory of the networks' lock. */
-export const ensureNetworksDir = async (paths: Paths): Promise<void> => ensureDir(networksRunDir(paths), READABLE_DIR)
+export async function ensureNetworksDir(paths: Paths): Promise<void> {
+  await ensureDir(paths.runBase, TRAVERSABLE)
+  await ensureDir(networksRunDir(paths), READABLE_DIR)
+}
 
 /** All directories of one network; dnsmasq reads the last two after it has given up root. */
 export async function ensureNetworkDirs(paths: Paths, files: NetworkFiles): Promise<void> {

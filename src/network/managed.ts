@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { BusyError, HostError, StateError, TslxcError, UsageError } from '../lib/errors.ts'
-import type { OnStep } from '../lib/progress.ts'
 import { run } from '../platform/exec.ts'
 import { writeJson } from '../platform/files.ts'
 import { requireRoot, requireTool } from '../platform/host.ts'
@@ -35,7 +34,6 @@ export interface NetworkRequest {
   readonly bridge: string
   /** What runs, for those who wait: `tslxc network up`. */
   readonly command: string
-  readonly onStep?: OnStep
   /** `down`: although containers are plugged in. */
   readonly force?: boolean
 }
@@ -101,15 +99,12 @@ function checkRequest({ bridge }: NetworkRequest, verb: string): void {
 
 async function exclusively<T>(
   paths: Paths,
-  { command, onStep }: NetworkRequest,
+  { command }: NetworkRequest,
   action: (report: Report) => Promise<T>,
 ): Promise<{ network: T; changes: string[] }> {
   await ensureNetworksDir(paths)
   const changes: string[] = []
-  const report = (text: string) => {
-    changes.push(text)
-    onStep?.({ text })
-  }
+  const report = (text: string) => void changes.push(text)
   const network = await withLock(paths, { path: networksLock(paths), object: 'the list of networks', command }, () => action(report))
   return { network, changes }
 }

@@ -17,7 +17,6 @@ export default class NetworkDown extends BaseCommand<NetworkChange> {
     return await networkDown(context.paths, {
       bridge: args.bridge,
       command: context.command,
-      onStep: context.onStep,
       force: flags.force,
     })
   }

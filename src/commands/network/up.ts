@@ -13,7 +13,7 @@ export default class NetworkUp extends BaseCommand<NetworkChange> {
   async run(): Promise<NetworkChange> {
     const { args, context } = await this.parse(NetworkUp)
     const { networkUp } = await import('../../network/managed.ts')
-    return await networkUp(context.paths, { bridge: args.bridge, command: context.command, onStep: context.onStep })
+    return await networkUp(context.paths, { bridge: args.bridge, command: context.command })
   }
 
   override summarize({ changes }: NetworkChange): string {
