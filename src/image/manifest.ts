@@ -1,0 +1,78 @@
+/** What an image is made of, path by path, so that a damaged cache is noticed before it is copied. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { lstat, readdir, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { NativeAddon } from '../platform/addon.ts'
+
+export interface Manifest {
+  /** A line an entry: type, mode, uid, gid, size, SHA-256 of the content or the link's target, path. Sorted by path. */
+  readonly text: string
+  /** SHA-256 of the text. */
+  readonly digest: string
+  readonly entries: number
+  readonly sizeBytes: number
+}
+
+const S_IFMT = 0o170000
+const TYPES: Readonly<Record<number, string>> = {
+  9604: 'd',
+  16807: 'f',
+  21609: 'l',
+  4802: 'c',
+  14406: 'b',
+  2401: 'p',
+  26411: 's',
+}
+
+/** Reads every file below `root`. */
+export async function makeManifest(root: string): Promise<Manifest> {
+  const lines: string[] = []
+  let sizeBytes = 0
+  for (const path of await pathsBelow(root)) {
+    const full = join(root, path)
+    const { mode, uid, gid, size } = await lstat(full)
+    const type = TYPES[mode & S_IFMT] ?? '?'
+    const content = type === 'f' ? await fileDigest(full) : type === 'l' ? await readlink(full) : ''
+    if (type === 'f') sizeBytes += size
+    const length = type === 'f' ? size : 0
+    lines.push([type, (mode & 0o7777).toString(8), uid, gid, length, JSON.stringify(content), JSON.stringify(path)].join(' '))
+  }
+  const text = `${lines.join('\n')}\n`
+  return { text, digest: sha256(text), entries: lines.length, sizeBytes }
+}
+
+/** Paths of a manifest's entries, as they stand in it. */
+export function manifestPaths(text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line.slice(line.indexOf(' "', line.indexOf('" ') + 1) + 1)) as string)
+}
+
+/**
+ * A digest over inode, size, owner, mode and ctime of all paths: equal means that nobody has touched an entry since. The kernel
+ * moves ctime at every change of content or metadata, and no program can set it back. inode(7)
+ */
+export function stampDigest(addon: Pick<NativeAddon, 'stamp'>, root: string, paths: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const stamp of addon.stamp(paths.map((path) => join(root, path)))) {
+    hash.update(
+      stamp === undefined ? 'absent\n' : `${stamp.inode} ${stamp.size} ${stamp.uid} ${stamp.gid} ${stamp.mode} ${stamp.ctimeNs}\n`,
+    )
+  }
+  return hash.digest('hex')
+}
+
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+async function pathsBelow(root: string): Promise<string[]> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true })
+  return entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).sort()
+}
+
+async function fileDigest(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}
