@@ -13,6 +13,8 @@ export interface RunOptions {
   /** Each line of stdout and stderr as it comes, without newline. */
   readonly onLine?: ((line: string) => void) | undefined
   readonly signal?: AbortSignal | undefined
+  /** What an abort or a timeout sends; default SIGTERM, and SIGKILL after 5 s. `unshare --fork` blocks SIGTERM. */
+  readonly killSignal?: NodeJS.Signals | undefined
   /** Exit codes that are no error; default only 0. */
   readonly okCodes?: readonly number[] | undefined
 }
@@ -94,6 +96,7 @@ function execaOptions(options: RunOptions) {
     stripFinalNewline: false as const,
     maxBuffer: MAX_OUTPUT_BYTES,
     forceKillAfterDelay: KILL_AFTER_MS,
+    killSignal: options.killSignal ?? ('SIGTERM' as const),
     env: { PATH: searchPath().join(delimiter), LC_ALL: 'C', ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),

@@ -9,6 +9,8 @@ export type OptionValue = string | boolean | readonly string[]
 export interface HostFacts {
   /** Debian's name of the architecture, e.g. `amd64`. */
   readonly arch: string
+  /** The kernel's name of it, e.g. `x86_64`. */
+  readonly lxcArch: string
   /** e.g. `de_DE.UTF-8` */
   readonly locale: string
 }
