@@ -81,6 +81,8 @@ describe('rendering', () => {
   })
 
   it('names file and line of an error', () => {
-    expect(() => renderText('a\n<%= missing %>', {}, 'yaml', '/t/c.yaml.ejs')).toThrow('/t/c.yaml.ejs:2: cannot render: missing is not defined')
+    expect(() => renderText('a\n<%= missing %>', {}, 'yaml', '/t/c.yaml.ejs')).toThrow(
+      '/t/c.yaml.ejs:2: cannot render: missing is not defined',
+    )
   })
 })
