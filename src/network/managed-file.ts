@@ -42,6 +42,7 @@ const cidr = z.string().check(z.refine((text) => parseIpv4Cidr(text) !== undefin
 const range = z
   .string()
   .check(z.refine((text) => parseIpv4Range(text) !== undefined, 'is not FIRST-LAST, for example 10.0.4.100-10.0.4.199'))
+const dhcp = z.strictObject({ range })
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i
 
 const schema = z.strictObject({
@@ -49,7 +50,7 @@ const schema = z.strictObject({
   ipv4: z.strictObject({
     address: cidr,
     nat: z._default(z.boolean(), true),
-    dhcp: z.optional(z.union([z.literal(false), z.strictObject({ range })])),
+    dhcp: z.optional(z.union([z.literal(false), dhcp], 'must be false or { range: FIRST-LAST }')),
   }),
   dns: z._default(z.boolean(), true),
   domain: z.optional(z.string().check(z.regex(label, 'is not a domain name'))),
@@ -88,7 +89,9 @@ export function parseManagedNetwork(text: string, file: string): ManagedNetwork 
   const syntax = document.errors[0]
   if (syntax !== undefined) throw errorAt(source, syntax.pos[0], syntax.message.toLowerCase())
   const parsed = schema.safeParse(document.toJS() as unknown)
-  const issue = parsed.error?.issues[0]
+  const issues: readonly SchemaIssue[] = parsed.error?.issues ?? []
+  // A misspelt key explains why another one is missing.
+  const issue = issues.find(({ keys }) => keys !== undefined) ?? issues[0]
   if (issue !== undefined) throw schemaError(source, issue)
   const { bridge, ipv4, dns, domain } = parsed.data as z.infer<typeof schema>
   const address = parseIpv4Cidr(ipv4.address)
@@ -128,7 +131,8 @@ interface SchemaIssue {
   readonly code?: string | undefined
   readonly path: Path
   readonly message: string
-  readonly keys?: readonly string[]
+  readonly keys?: readonly string[] | undefined
+  readonly expected?: string | undefined
 }
 
 function schemaError(source: Source, issue: SchemaIssue): ConfigError {
@@ -136,7 +140,8 @@ function schemaError(source: Source, issue: SchemaIssue): ConfigError {
   const path = unknown === undefined ? issue.path : [...issue.path, unknown]
   const name = path.length === 0 ? 'the file' : path.join('.')
   const missing = issue.code === 'invalid_type' && source.document.getIn(path as unknown[], true) === undefined
-  const reason = unknown !== undefined ? 'is not a known key' : missing ? 'is missing' : issue.message.replace(/^Invalid input: /, '')
+  const wrong = issue.code === 'invalid_type' ? `must be ${issue.expected}` : issue.message
+  const reason = unknown !== undefined ? 'is not a known key' : missing ? 'is missing' : wrong
   return errorAt(source, offsetOf(source, path), `${name} ${reason}`)
 }
 
