@@ -24,6 +24,7 @@ export async function bundle(root) {
     "export { main } from './src/cli/main.ts'",
     "export * as help from './src/cli/help.ts'",
     "export * as commandSpec from './src/cli/command-spec.ts'",
+    "export * as keys from './src/config/describe.ts'",
     `export const loaders = {\n${loaders.join('\n')}\n}`,
   ].join('\n')
   mkdirSync(join(root, 'dist'), { recursive: true })

@@ -2,10 +2,18 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
+function loadBundle(root) {
+  return createRequire(import.meta.url)(join(root, 'bin/run.cjs')).load().bundle
+}
+
+/** Keys of config.yaml, and of tslxc.yaml. */
+export function readKeys(root) {
+  return { keys: loadBundle(root).keys.KEYS, settings: [] }
+}
+
 /** Sorted by id. */
 export async function readDefinitions(root) {
-  const { load } = createRequire(import.meta.url)(join(root, 'bin/run.cjs'))
-  const { bundle } = load()
+  const bundle = loadBundle(root)
   const { help, commandSpec } = bundle
   const commands = await Promise.all(
     Object.entries(bundle.loaders).map(async ([id, loader]) => ({ id, command: (await loader()).default })),
