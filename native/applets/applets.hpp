@@ -20,12 +20,13 @@ struct Invocation {
 	std::vector<std::string> rest;							// the command of attach and start, the pattern of ls
 	std::vector<std::pair<std::string, std::string>> flags; // by long name
 	Paths paths;											// -P applied
+	int lock_timeout_ms = 30'000;							// --lock-timeout
 	bool json = false;
 	bool quiet = false;
 
 	const std::string &name() const { return names.front(); }
 	bool has(std::string_view flag) const;
-	/** Of the last one given. */
+	/** Of the last one given; of `lxcpath` the first, as in LXC. */
 	std::optional<std::string> value(std::string_view flag) const;
 	/** Of all, in order, for those that may be repeated. */
 	std::vector<std::string> values(std::string_view flag) const;
@@ -36,13 +37,20 @@ struct Invocation {
 /** Prints an error as everywhere (`tslxc VERB: message`, then `  hint: …`) on stderr unless quiet, or on stdout as JSON. Returns its exit
  * code. */
 int report(const Invocation &invocation, const ErrorInfo &error);
-/** `{"error":{…}}`, with the name of the container in front where several were asked for. */
-std::string error_json(const ErrorInfo &error);
-/** A line of progress on stderr, unless quiet. */
+/** A line on stderr, `tslxc VERB: …`, unless quiet. */
 void say(const Invocation &invocation, std::string_view line);
+/** Writes to stdout; a closed pipe ends the program silently. */
 void print(std::string_view text);
-/** Exit code and error of NAME neither defined nor running: throws SysError "not-found". Returns the container's directory. */
-std::string require_container(const Invocation &invocation, const std::string &name);
+/** Throws SysError "not-found" when NAME has no configuration. */
+void require_defined(const Invocation &invocation, const std::string &name);
+/** `cannot VERB 'NAME': it is not running`, exit code 1 unless another is given. */
+[[noreturn]] void throw_not_running(const Invocation &invocation, const std::string &name, int exit_code = 1);
+
+/** Does something to one container; returns its exit code and fills in what --json prints for it. */
+using ForOne = int (*)(const Invocation &invocation, const std::string &name, std::string &json);
+/** One name here, several in a pool of as many children as there are cores. Reports errors; the exit code is 0, or 1 when one failed, or 2
+ *  when the worst was a 2. JSON: one name an object, several an array in the order of the names, failed ones as {"name","error"}. */
+int for_each_name(const Invocation &invocation, ForOne for_one);
 
 int attach_applet(const Invocation &invocation);
 int console_applet(const Invocation &invocation);

@@ -19,6 +19,7 @@
 // (-kt5), unambiguous abbreviations (--nam=web), `--opt VALUE` and `--opt=VALUE`, `-oVALUE`; an optional value is only ever attached
 // (-eCAP, --elevated-privileges=CAP); the first bare `--` ends the options; `-` is an operand. With Operands::name_then_command options are
 // looked for up to the first word of the command: `attach -e web -u 5 ls -n` has the options -e and -u, and the command `ls -n`.
+// The first of -h, -?, --help, --usage, --version ends the reading.
 #pragma once
 
 #include <optional>
@@ -57,17 +58,21 @@ struct VerbTable {
 /** Nothing when the verb is not native. */
 const VerbTable *find_verb(std::string_view verb);
 
-struct ParsedOptions {
+/** What was asked for instead of doing anything. help_error is `-?`, which exits 1 as in LXC. */
+enum class Asked : char { nothing, help, help_error, usage, version };
+
+struct ParsedArgv {
 	/** Long name and value in the order given; "" for those without. `name` is not among them. */
 	std::vector<std::pair<std::string, std::string>> flags;
-	/** Of -n, then of the operands, in the order given. */
-	std::vector<std::string> names;
-	/** What is not a name: the command, or the pattern of `ls`, or the state of `wait`. */
-	std::vector<std::string> rest;
+	/** The value of -n, then the operands. */
+	std::vector<std::string> positionals;
+	/** What comes behind `--`, or the command. */
+	std::optional<std::vector<std::string>> rest;
+	/** Reading stops here. */
+	Asked asked = Asked::nothing;
 };
 
-/** `words` are the arguments behind the verb. Throws SysError "usage" on an unknown or ambiguous option, a missing or unwanted value, an
- * operand too many. Help and version are flags like others here. */
-ParsedOptions parse_options(const VerbTable &table, const std::vector<std::string> &words);
+/** `words` are the arguments behind the verb. Throws SysError "usage" on an unknown or ambiguous option, a missing or unwanted value. */
+ParsedArgv read_argv(const VerbTable &table, const std::vector<std::string> &words);
 
 } // namespace tslxc

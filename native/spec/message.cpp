@@ -77,4 +77,14 @@ std::optional<ErrorInfo> find_error_line(std::string_view text) {
 	return std::nullopt;
 }
 
+std::pair<std::string, std::string> parse_compiled(std::string_view json) {
+	const auto value = nlohmann::ordered_json::parse(json, nullptr, false);
+	if (!value.is_object() || !value.contains("spec")) {
+		throw_error("internal", "cannot read what the compiler wrote");
+	}
+	const auto seccomp = value.find("seccomp");
+	const bool filtered = seccomp != value.end() && seccomp->is_string();
+	return {value["spec"].dump(), filtered ? seccomp->get<std::string>() : std::string()};
+}
+
 } // namespace tslxc

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "../base/error.hpp"
 
@@ -22,5 +23,8 @@ struct Reply {
 Reply parse_reply(std::string_view json);
 /** The first line that is `{"error":{…}}`, or nothing. */
 std::optional<ErrorInfo> find_error_line(std::string_view text);
+
+/** `{"spec":{…},"seccomp":"base64"}` of `compile --to-fd`: the spec's JSON and the base64 text, "" when absent. */
+std::pair<std::string, std::string> parse_compiled(std::string_view json);
 
 } // namespace tslxc
