@@ -83,15 +83,14 @@ bool concerns(const SeccompRule &rule, const Architecture &arch, bool is_native)
 	return rule.arch == "all" || rule.arch == arch.section || (rule.arch == "native" && is_native);
 }
 
-int resolve(const SeccompRule &rule, std::uint32_t arch) {
-	if (const auto number = to_int(rule.name)) {
-		return static_cast<int>(*number);
-	}
-	return ::seccomp_syscall_resolve_name_rewrite(arch, rule.name.c_str());
+/** The machine's own number, also for the others: seccomp_rule_add translates it to each architecture by its name. */
+int native_number(const SeccompRule &rule) {
+	const auto number = to_int(rule.name);
+	return number ? static_cast<int>(*number) : ::seccomp_syscall_resolve_name(rule.name.c_str());
 }
 
-void add_rule(void *filter, const SeccompRule &rule, std::uint32_t arch, const std::string &file) {
-	const int number = resolve(rule, arch);
+void add_rule(void *filter, const SeccompRule &rule, const std::string &file) {
+	const int number = native_number(rule);
 	// A name this kernel generation, architecture or libseccomp doesn't have: as LXC, no rule.
 	if (number == __NR_SCMP_ERROR) {
 		return;
@@ -118,7 +117,7 @@ std::string compile_seccomp_policy(const SeccompPolicy &policy, const std::strin
 		Filter filter = new_filter(policy.default_action, arch.token, file);
 		for (const SeccompRule &rule : policy.rules) {
 			if (concerns(rule, arch, !whole)) {
-				add_rule(filter.get(), rule, arch.token, file);
+				add_rule(filter.get(), rule, file);
 			}
 		}
 		if (!whole) {

@@ -117,7 +117,7 @@ function requireAddon(file: string): NativeAddon {
 
 function checkedAddon(raw: NativeAddon): NativeAddon {
   return {
-    tryLock: (path, command, shared) => translated(() => raw.tryLock(absolute(path), command, shared)),
+    tryLock: (path, command, shared) => translated(() => keepUntilReleased(raw.tryLock(absolute(path), command, shared))),
     readState: (runDir) => translated(() => raw.readState(absolute(runDir))),
     openRootfsDir: (path) => translated(() => raw.openRootfsDir(absolute(path))),
     copyTree: (from, to, options) => translatedAsync(() => raw.copyTree(absolute(from), absolute(to), checkedCopyOptions(options))),
@@ -127,6 +127,21 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     syncPath: (path) => translated(() => raw.syncPath(absolute(path))),
     signalNumber: (name) => raw.signalNumber(name),
   }
+}
+
+// A handle that is garbage collected would let go of its lock.
+const heldLocks = new Set<LockHandle>()
+
+function keepUntilReleased(result: LockHandle | LockHolder): LockHandle | LockHolder {
+  if (!('release' in result)) return result
+  const kept: LockHandle = {
+    release() {
+      result.release()
+      heldLocks.delete(kept)
+    },
+  }
+  heldLocks.add(kept)
+  return kept
 }
 
 /** An error of the addon as one of our classes. Exported for calls on handles, which are not wrapped here. */

@@ -1,0 +1,40 @@
+/** Copies and removals of whole trees that answer an AbortSignal. */
+import { throwIfAborted } from '../lib/abort.ts'
+import { type CopyResult, loadAddon } from './addon.ts'
+import type { Paths } from './paths.ts'
+
+export interface TreeCopyOptions {
+  /** Added to every owner; default 0. */
+  readonly shift?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Copies a tree with everything a root file system holds, by reflink where it can. `to` is absent or empty; after a
+ * failure what was copied is still there: the caller removes it.
+ * @throws TslxcError `aborted`
+ */
+export async function copyTree(
+  paths: Pick<Paths, 'installRoot'>,
+  from: string,
+  to: string,
+  options: TreeCopyOptions = {},
+): Promise<CopyResult> {
+  const { signal, shift = 0 } = options
+  throwIfAborted(signal)
+  const cancel = new Int32Array(1)
+  const stop = () => {
+    cancel[0] = 1
+  }
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    return await loadAddon(paths.installRoot).copyTree(from, to, { shift, cancel })
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** Follows no symlink and crosses no mount; absent is success. */
+export async function removeTree(paths: Pick<Paths, 'installRoot'>, path: string): Promise<void> {
+  await loadAddon(paths.installRoot).removeTree(path)
+}
