@@ -1,0 +1,221 @@
+#include "mounts.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "../base/error.hpp"
+#include "../base/file.hpp"
+#include "../base/log.hpp"
+#include "../base/text.hpp"
+#include "../kernel/idmap.hpp"
+#include "../kernel/mount.hpp"
+#include "../kernel/syscalls.hpp"
+
+namespace tslxc {
+
+namespace {
+
+std::string describe(const MountEntry &entry) {
+	switch (entry.source.kind) {
+	case MountSource::Kind::fs:
+		return cat(entry.source.type, " on ", entry.target);
+	case MountSource::Kind::bind:
+		return cat(entry.source.path, " on ", entry.target);
+	default:
+		return cat(entry.source.path, entry.source.upper, " on ", entry.target);
+	}
+}
+
+/** Runs a part of an entry's mount; its error names the entry, and is only logged for an optional one. False: skipped. */
+bool try_entry(const MountEntry &entry, const std::function<void()> &work) {
+	try {
+		work();
+		return true;
+	} catch (SysError &error) {
+		if (entry.optional) {
+			log::debug("mount", cat("skipped ", describe(entry), ": ", error.info().message));
+			return false;
+		}
+		error.info().step = "mount";
+		error.info().message = cat("cannot mount ", describe(entry), ": ", error.info().message);
+		throw;
+	}
+}
+
+unsigned long propagation_of(const std::string &name) {
+	const std::string bare = name.starts_with('r') ? name.substr(1) : name;
+	if (bare == "private") {
+		return MS_PRIVATE;
+	}
+	if (bare == "shared") {
+		return MS_SHARED;
+	}
+	if (bare == "slave") {
+		return MS_SLAVE;
+	}
+	if (bare == "unbindable") {
+		return MS_UNBINDABLE;
+	}
+	throw_error("config", cat("cannot mount with propagation '", name, "': it is unknown"));
+}
+
+bool is_cgroup(const MountEntry &entry) {
+	return entry.source.kind == MountSource::Kind::fs && (entry.source.type == "cgroup" || entry.source.type == "cgroup2");
+}
+
+Fd clone_inside(int root_fd, const MountSource &source) {
+	const Fd inside = open_beneath(root_fd, source.path, O_PATH, true);
+	Fd tree(sys::open_tree(inside.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (source.recursive ? AT_RECURSIVE : 0)));
+	if (!tree) {
+		throw_errno("mount", cat("cannot bind '", source.path, "' of the container"));
+	}
+	return tree;
+}
+
+Fd build_own_mount(const MountEntry &entry, int root_fd) {
+	if (entry.source.kind != MountSource::Kind::bind || !entry.relative) {
+		return build_detached_mount(entry, -1, -1);
+	}
+	Fd mount = clone_inside(root_fd, entry.source);
+	set_mount_attributes(mount.get(), parse_mount_flags(entry.flags), false);
+	return mount;
+}
+
+void put_in_place(const MountEntry &entry, int mount_fd, int root_fd) {
+	const Fd target = make_target(root_fd, entry.target, entry.create);
+	move_mount_to(mount_fd, target.get(), "");
+	if (!entry.propagation.empty()) {
+		set_mount_propagation(mount_fd, "", propagation_of(entry.propagation), entry.propagation.starts_with('r'));
+	}
+}
+
+void mask(const std::string &path) {
+	struct stat info {};
+	if (::lstat(path.c_str(), &info) < 0 || S_ISLNK(info.st_mode)) {
+		return;
+	}
+	Fd cover;
+	if (S_ISDIR(info.st_mode)) {
+		MountFlags flags;
+		flags.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+		cover = make_fs_mount("tmpfs", "none", "size=0,mode=0555", flags);
+	} else {
+		cover = clone_tree("/dev/null", false);
+	}
+	move_mount_to(cover.get(), AT_FDCWD, path.c_str());
+}
+
+void make_read_only(const std::string &path) {
+	if (::access(path.c_str(), F_OK) < 0) {
+		return;
+	}
+	const Fd tree = clone_tree(path, true);
+	MountFlags flags;
+	flags.set = MOUNT_ATTR_RDONLY;
+	set_mount_attributes(tree.get(), flags, false);
+	move_mount_to(tree.get(), AT_FDCWD, path.c_str());
+}
+
+} // namespace
+
+bool has_rootfs(const Spec &spec) {
+	return !spec.mounts.empty() && spec.mounts[0].target == "/";
+}
+
+std::string rootfs_mount_point(const Spec &spec, const std::string &run_base) {
+	const std::string path = spec.rootfs_mount.empty() ? cat(run_base, "/rootfs") : spec.rootfs_mount;
+	if (has_rootfs(spec) && ::access(path.c_str(), F_OK) < 0) {
+		make_dirs(path, 0755);
+	}
+	return path;
+}
+
+DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd) {
+	DetachedMounts mounts;
+	Fd without_root_fd;
+	for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+		const MountEntry &entry = spec.mounts[i];
+		if (!entry.by_monitor) {
+			continue;
+		}
+		if (userns_fd >= 0 && entry.idmap == MountEntry::Idmap::container_without_root && !without_root_fd) {
+			without_root_fd = make_user_namespace(without_root(spec.idmap));
+		}
+		Fd mount;
+		try_entry(entry, [&] { mount = build_detached_mount(entry, userns_fd, without_root_fd.get()); });
+		mounts.emplace_back(static_cast<int>(i), std::move(mount));
+	}
+	return mounts;
+}
+
+void make_mounts_private() {
+	if (sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
+		throw_errno("mount", "cannot make the mounts private");
+	}
+}
+
+Fd attach_rootfs(const Spec &spec, DetachedMounts &mounts, int staging_fd) {
+	if (!has_rootfs(spec)) {
+		return open_or_throw("/", O_PATH | O_DIRECTORY);
+	}
+	const MountEntry &entry = spec.mounts[0];
+	Fd root;
+	try_entry(entry, [&] {
+		root = entry.by_monitor ? std::move(mounts.at(0).second) : build_own_mount(entry, staging_fd);
+		move_mount_to(root.get(), staging_fd, "");
+		if (!entry.propagation.empty()) {
+			set_mount_propagation(root.get(), "", propagation_of(entry.propagation), entry.propagation.starts_with('r'));
+		}
+	});
+	return root;
+}
+
+void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd, const std::function<void()> &before_cgroup) {
+	for (std::size_t i = has_rootfs(spec) ? 1 : 0; i < spec.mounts.size(); ++i) {
+		const MountEntry &entry = spec.mounts[i];
+		Fd mount;
+		if (entry.by_monitor) {
+			const auto found =
+				std::find_if(mounts.begin(), mounts.end(), [i](const auto &built) { return built.first == static_cast<int>(i); });
+			if (found == mounts.end() || !found->second) {
+				continue;
+			}
+			mount = std::move(found->second);
+		}
+		if (is_cgroup(entry)) {
+			before_cgroup();
+		}
+		try_entry(entry, [&] {
+			if (!mount) {
+				mount = build_own_mount(entry, root_fd);
+			}
+			put_in_place(entry, mount.get(), root_fd);
+		});
+	}
+}
+
+void enter_rootfs(int root_fd) {
+	if (::fchdir(root_fd) < 0) {
+		throw_errno("rootfs", "cannot enter the rootfs");
+	}
+	// The old root ends up on top of the new one at the same place, where umount finds it: no directory for it is needed. pivot_root(2)
+	if (sys::pivot_root(".", ".") < 0) {
+		throw_errno("rootfs", "cannot make the rootfs the root", errno,
+					errno == EINVAL ? "the host's root is on an initramfs (rootfs): boot from a real file system" : "");
+	}
+	if (sys::umount2(".", sys::umount_detach) < 0 || ::chdir("/") < 0) {
+		throw_errno("rootfs", "cannot leave the old root");
+	}
+}
+
+void hide_paths(const SecurityPlan &security) {
+	for (const std::string &path : security.readonly_paths) {
+		make_read_only(path);
+	}
+	for (const std::string &path : security.masked_paths) {
+		mask(path);
+	}
+}
+
+} // namespace tslxc

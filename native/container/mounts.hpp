@@ -1,0 +1,32 @@
+// The mount plan: what the monitor builds detached, what init puts in place, and the way into the new root.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "../base/fd.hpp"
+#include "../spec/spec.hpp"
+#include "sync.hpp"
+
+namespace tslxc {
+
+/** Where the rootfs stands before pivot_root: spec.rootfs_mount, or RUN_BASE/rootfs, made when it is missing. In the first mount namespace
+ *  nothing is ever mounted there. */
+std::string rootfs_mount_point(const Spec &spec, const std::string &run_base);
+bool has_rootfs(const Spec &spec);
+
+/** Monitor: every `by: monitor` entry. An optional one whose source is missing comes back empty. userns_fd < 0: privileged. */
+DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd);
+
+/** Init: mounts are private from here on. */
+void make_mounts_private();
+/** Init: attaches the rootfs at a directory that was opened in this mount namespace. The descriptor of the mounted root. */
+Fd attach_rootfs(const Spec &spec, DetachedMounts &mounts, int staging_fd);
+/** Init: all other entries in order; before_cgroup runs before the first cgroup file system. */
+void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd, const std::function<void()> &before_cgroup);
+/** Init: the rootfs becomes `/`, the old root goes. */
+void enter_rootfs(int root_fd);
+/** Init, after enter_rootfs. */
+void hide_paths(const SecurityPlan &security);
+
+} // namespace tslxc
