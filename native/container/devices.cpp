@@ -21,7 +21,7 @@ struct Node {
 };
 
 // Numbers from the kernel's Documentation/admin-guide/devices.txt.
-constexpr std::array nodes{Node{"null", 1, 3},	  Node{"zero", 1, 5},	Node{"full", 1, 7},
+constexpr std::array nodes{Node{"null", 1, 3},	 Node{"zero", 1, 5},	Node{"full", 1, 7},
 						   Node{"random", 1, 8}, Node{"urandom", 1, 9}, Node{"tty", 5, 0}};
 
 struct Link {

@@ -16,8 +16,8 @@ struct HookContext {
 	std::string rootfs_mount;
 	std::string console; // path of the console's device, "none" or empty
 	std::string log_level;
-	pid_t init_pid = 0;	 // 0: not yet known
-	std::string target;	 // stop and post-stop: "stop" or "reboot"
+	pid_t init_pid = 0; // 0: not yet known
+	std::string target; // stop and post-stop: "stop" or "reboot"
 	/** Namespace ("net") and a path that leads to it as long as the monitor keeps it: stop hooks. */
 	std::vector<std::pair<std::string, std::string>> namespaces;
 };

@@ -37,19 +37,16 @@ void reset_signals() {
 	::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void enter_cgroup_namespace(const Spec &spec, MonitorPeer &monitor, bool &entered) {
-	if (entered) {
-		return;
-	}
-	monitor.wait_for_cgroups();
+/** The namespace's roots are the cgroups the process is in now, in every hierarchy. cgroup_namespaces(7) */
+void enter_own_cgroups(const Spec &spec, const CgroupEntries &entries) {
+	enter_v1(entries);
 	if (spec.creates("cgroup") && ::unshare(CLONE_NEWCGROUP) < 0) {
 		throw_errno("cgroup-namespace", "cannot make the cgroup namespace");
 	}
-	entered = true;
 }
 
 void configure_network(const Spec &spec, const Links &links) {
-	if (!spec.creates("net")) {
+	if (!spec.creates("net") || spec.join_namespaces.contains("net")) {
 		return;
 	}
 	std::vector<InterfacePlan> plans = spec.network;
@@ -132,7 +129,7 @@ void change_directory(const Spec &spec) {
 }
 
 /** From the first mount to the new root. Order: /dev before what is mounted below it; hooks between the last mount and pivot_root. */
-void build_root(const InitArguments &arguments, MonitorPeer &monitor, DetachedMounts &mounts, int staging_fd, bool &in_cgroup_namespace) {
+void build_root(const InitArguments &arguments, MonitorPeer &monitor, DetachedMounts &mounts, int staging_fd) {
 	const Spec &spec = arguments.spec;
 	HookContext hooks;
 	hooks.rootfs_mount = arguments.rootfs_mount;
@@ -141,7 +138,7 @@ void build_root(const InitArguments &arguments, MonitorPeer &monitor, DetachedMo
 	run_hooks(spec, "pre-mount", hooks);
 	const Fd root = attach_rootfs(spec, mounts, staging_fd);
 	mount_dev(spec, root.get());
-	attach_mounts(spec, mounts, root.get(), [&] { enter_cgroup_namespace(spec, monitor, in_cgroup_namespace); });
+	attach_mounts(spec, mounts, root.get());
 	fill_dev(spec, root.get());
 	const std::vector<Fd> terminals = make_terminals(spec, root.get());
 	std::vector<int> masters;
@@ -160,7 +157,6 @@ void build_root(const InitArguments &arguments, MonitorPeer &monitor, DetachedMo
 
 void take_on_limits(const InitArguments &arguments) {
 	const Spec &spec = arguments.spec;
-	set_rlimits(spec.rlimits);
 	if (spec.init.personality) {
 		set_personality(*spec.init.personality);
 	}
@@ -185,8 +181,9 @@ void take_on_limits(const InitArguments &arguments) {
 	reset_signals();
 	::setsid();
 	::umask(022);
-	if (arguments.reset_oom_score) {
-		write_file("/proc/self/oom_score_adj", "0");
+	enter_own_cgroups(spec, arguments.cgroups);
+	if (!arguments.oom_score.empty()) {
+		write_file("/proc/self/oom_score_adj", arguments.oom_score);
 	}
 	// Opened before the ids change: afterwards the host's 0700 directories on the way are closed to us.
 	const Fd staging = has_rootfs(spec) ? open_or_throw(arguments.rootfs_mount, O_PATH | O_DIRECTORY) : Fd();
@@ -194,13 +191,11 @@ void take_on_limits(const InitArguments &arguments) {
 	if (spec.unprivileged()) {
 		become_namespace_root();
 	}
-	bool in_cgroup_namespace = false;
-	build_root(arguments, monitor, mounts, staging.get(), in_cgroup_namespace);
+	build_root(arguments, monitor, mounts, staging.get());
 	hide_paths(spec.security);
 	set_hostname(spec);
 	write_guest_files(spec.files);
 	configure_network(spec, monitor.receive_links());
-	enter_cgroup_namespace(spec, monitor, in_cgroup_namespace);
 	const std::vector<std::string> env = init_environment(spec);
 	monitor.send_ready();
 	monitor.wait_for_exec();

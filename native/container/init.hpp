@@ -4,16 +4,18 @@
 #include <string>
 
 #include "../base/fd.hpp"
+#include "../kernel/cgroup.hpp"
 #include "../spec/spec.hpp"
 
 namespace tslxc {
 
 struct InitArguments {
 	const Spec &spec;
-	Fd sync;					// init's end
+	Fd sync; // init's end
+	CgroupEntries cgroups;
 	std::string rootfs_mount;	// rootfs_mount_point()
 	std::string seccomp_filter; // content of the compiled filter
-	bool reset_oom_score = false;
+	std::string oom_score;		// empty: the monitor's
 };
 
 /** Carries the plan out and execs. An error goes over the sync socket, whole. */

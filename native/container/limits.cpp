@@ -24,22 +24,13 @@ struct RlimitName {
 	const char *name;
 	int number;
 };
-constexpr std::array rlimit_names{RlimitName{"as", RLIMIT_AS},
-								  RlimitName{"core", RLIMIT_CORE},
-								  RlimitName{"cpu", RLIMIT_CPU},
-								  RlimitName{"data", RLIMIT_DATA},
-								  RlimitName{"fsize", RLIMIT_FSIZE},
-								  RlimitName{"locks", RLIMIT_LOCKS},
-								  RlimitName{"memlock", RLIMIT_MEMLOCK},
-								  RlimitName{"msgqueue", RLIMIT_MSGQUEUE},
-								  RlimitName{"nice", RLIMIT_NICE},
-								  RlimitName{"nofile", RLIMIT_NOFILE},
-								  RlimitName{"nproc", RLIMIT_NPROC},
-								  RlimitName{"rss", RLIMIT_RSS},
-								  RlimitName{"rtprio", RLIMIT_RTPRIO},
-								  RlimitName{"rttime", RLIMIT_RTTIME},
-								  RlimitName{"sigpending", RLIMIT_SIGPENDING},
-								  RlimitName{"stack", RLIMIT_STACK}};
+constexpr std::array rlimit_names{
+	RlimitName{"as", RLIMIT_AS},		   RlimitName{"core", RLIMIT_CORE},			RlimitName{"cpu", RLIMIT_CPU},
+	RlimitName{"data", RLIMIT_DATA},	   RlimitName{"fsize", RLIMIT_FSIZE},		RlimitName{"locks", RLIMIT_LOCKS},
+	RlimitName{"memlock", RLIMIT_MEMLOCK}, RlimitName{"msgqueue", RLIMIT_MSGQUEUE}, RlimitName{"nice", RLIMIT_NICE},
+	RlimitName{"nofile", RLIMIT_NOFILE},   RlimitName{"nproc", RLIMIT_NPROC},		RlimitName{"rss", RLIMIT_RSS},
+	RlimitName{"rtprio", RLIMIT_RTPRIO},   RlimitName{"rttime", RLIMIT_RTTIME},		RlimitName{"sigpending", RLIMIT_SIGPENDING},
+	RlimitName{"stack", RLIMIT_STACK}};
 
 int rlimit_number(const std::string &name) {
 	for (const RlimitName &entry : rlimit_names) {
@@ -52,14 +43,14 @@ int rlimit_number(const std::string &name) {
 
 } // namespace
 
-void set_rlimits(const std::vector<Rlimit> &limits) {
+void set_rlimits(pid_t pid, const std::vector<Rlimit> &limits) {
 	for (const Rlimit &limit : limits) {
 		struct rlimit value {};
 		value.rlim_cur = limit.soft ? *limit.soft : RLIM_INFINITY;
 		value.rlim_max = limit.hard ? *limit.hard : RLIM_INFINITY;
-		if (::setrlimit(static_cast<__rlimit_resource>(rlimit_number(limit.name)), &value) < 0) {
+		if (::prlimit(pid, static_cast<__rlimit_resource>(rlimit_number(limit.name)), &value, nullptr) < 0) {
 			throw_errno("limits", cat("cannot set prlimit.", limit.name), errno,
-						errno == EPERM ? "an unprivileged container can only lower the limits of the starting shell: see ulimit -H -a" : "");
+						errno == EPERM ? "without root a limit can only be lowered: see ulimit -H -a" : "");
 		}
 	}
 }
@@ -86,7 +77,8 @@ void become_namespace_root() {
 void change_ids(uid_t uid, gid_t gid, const std::vector<gid_t> &groups) {
 	::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	if (::setgroups(groups.size(), groups.data()) < 0 || ::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0) {
-		throw_errno("ids", cat("cannot become uid ", uid, " gid ", gid, " in the container"), errno, "check init.uid, init.gid and init.groups");
+		throw_errno("ids", cat("cannot become uid ", uid, " gid ", gid, " in the container"), errno,
+					"check init.uid, init.gid and init.groups");
 	}
 }
 

@@ -12,7 +12,8 @@
 
 namespace tslxc {
 
-void set_rlimits(const std::vector<Rlimit> &limits);
+/** Of another process, by the monitor: raising a hard limit takes CAP_SYS_RESOURCE in the first user namespace. */
+void set_rlimits(pid_t pid, const std::vector<Rlimit> &limits);
 void set_personality(unsigned long personality);
 /** A session keyring of its own, so that the starting user's keys stay outside. keyrings(7) */
 void join_new_session_keyring();

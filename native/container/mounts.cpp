@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "../base/error.hpp"
 #include "../base/file.hpp"
@@ -58,10 +59,6 @@ unsigned long propagation_of(const std::string &name) {
 		return MS_UNBINDABLE;
 	}
 	throw_error("config", cat("cannot mount with propagation '", name, "': it is unknown"));
-}
-
-bool is_cgroup(const MountEntry &entry) {
-	return entry.source.kind == MountSource::Kind::fs && (entry.source.type == "cgroup" || entry.source.type == "cgroup2");
 }
 
 Fd clone_inside(int root_fd, const MountSource &source) {
@@ -171,7 +168,7 @@ Fd attach_rootfs(const Spec &spec, DetachedMounts &mounts, int staging_fd) {
 	return root;
 }
 
-void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd, const std::function<void()> &before_cgroup) {
+void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd) {
 	for (std::size_t i = has_rootfs(spec) ? 1 : 0; i < spec.mounts.size(); ++i) {
 		const MountEntry &entry = spec.mounts[i];
 		Fd mount;
@@ -182,9 +179,6 @@ void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd, const 
 				continue;
 			}
 			mount = std::move(found->second);
-		}
-		if (is_cgroup(entry)) {
-			before_cgroup();
 		}
 		try_entry(entry, [&] {
 			if (!mount) {

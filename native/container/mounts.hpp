@@ -1,7 +1,6 @@
 // The mount plan: what the monitor builds detached, what init puts in place, and the way into the new root.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "../base/fd.hpp"
@@ -22,8 +21,8 @@ DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd);
 void make_mounts_private();
 /** Init: attaches the rootfs at a directory that was opened in this mount namespace. The descriptor of the mounted root. */
 Fd attach_rootfs(const Spec &spec, DetachedMounts &mounts, int staging_fd);
-/** Init: all other entries in order; before_cgroup runs before the first cgroup file system. */
-void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd, const std::function<void()> &before_cgroup);
+/** Init: all other entries in order. */
+void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd);
 /** Init: the rootfs becomes `/`, the old root goes. */
 void enter_rootfs(int root_fd);
 /** Init, after enter_rootfs. */

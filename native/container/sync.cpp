@@ -66,7 +66,7 @@ Json gateway_to_json(const InterfaceGateway &gateway) {
 }
 
 Json interface_to_json(const InterfaceState &state) {
-	return Json{{"index", state.index},			{"type", state.type},	  {"name", state.name},
+	return Json{{"index", state.index},		   {"type", state.type},	 {"name", state.name},
 				{"hostName", state.host_name}, {"hwaddr", state.hwaddr}, {"link", state.link}};
 }
 
@@ -111,10 +111,6 @@ void InitPeer::send_mounts(const DetachedMounts &mounts) {
 		}
 		send(Json{{"m", "mounts"}, {"entries", entries}, {"last", done == mounts.size()}}.dump(), fds);
 	} while (done < mounts.size());
-}
-
-void InitPeer::send_cgroups_entered() {
-	send(R"({"m":"cgroups"})");
 }
 
 void InitPeer::send_links(const Links &links) {
@@ -163,15 +159,7 @@ DetachedMounts MonitorPeer::receive_mounts() {
 	return mounts;
 }
 
-void MonitorPeer::wait_for_cgroups() {
-	if (!cgroups_entered_) {
-		expect_from_monitor(socket_.get(), "cgroups");
-		cgroups_entered_ = true;
-	}
-}
-
 Links MonitorPeer::receive_links() {
-	wait_for_cgroups();
 	const Message message = expect_from_monitor(socket_.get(), "links");
 	Links links;
 	for (const Json &one : message.body.at("made")) {
@@ -200,7 +188,7 @@ void MonitorPeer::wait_for_exec() {
 
 void MonitorPeer::send_error(const ErrorInfo &error) noexcept {
 	try {
-		const Json body{{"m", "error"},		   {"code", error.code}, {"message", error.message},
+		const Json body{{"m", "error"},		  {"code", error.code}, {"message", error.message},
 						{"hint", error.hint}, {"step", error.step}, {"errno", error.error_number}};
 		send_packet(socket_.get(), body.dump(-1, ' ', false, Json::error_handler_t::replace));
 	} catch (const std::exception &) {

@@ -2,10 +2,9 @@
 //
 //   monitor                                              init
 //     clone3, id maps
-//     detached mounts built   ── mounts + fds ────────▶  (waits for the first packet: its ids are mapped)
-//                                (more packets follow     setresuid 0, private mounts, pre-mount hooks
-//                                 until "last")           rootfs, /dev, mounts
-//     moved into the cgroups  ── cgroups ─────────────▶  unshares the cgroup namespace: before the first cgroup mount, or before exec
+//     detached mounts built   ── mounts + fds ────────▶  enters its cgroups and their namespace, then waits:
+//                                (more packets follow     its ids are mapped. setresuid 0, private mounts,
+//                                 until "last")           pre-mount hooks, rootfs, /dev, mounts
 //     links made              ── links ───────────────▶  configured after pivot_root
 //                             ◀── terminals + fds ─────  masters: /dev/console first when there is one, then the ttys
 //                             ◀── ready ───────────────  all is set up but limits, capabilities, filter, exec
@@ -44,7 +43,6 @@ class InitPeer {
 public:
 	explicit InitPeer(Fd socket) : socket_(std::move(socket)) {}
 	void send_mounts(const DetachedMounts &mounts);
-	void send_cgroups_entered();
 	void send_links(const Links &links);
 	void send_exec();
 	/** The masters, in init's order. */
@@ -63,8 +61,6 @@ class MonitorPeer {
 public:
 	explicit MonitorPeer(Fd socket) : socket_(std::move(socket)) {}
 	DetachedMounts receive_mounts();
-	/** The first of these calls waits, the others return at once. */
-	void wait_for_cgroups();
 	Links receive_links();
 	void send_terminals(const std::vector<int> &masters);
 	void send_ready();
@@ -73,7 +69,6 @@ public:
 	void send_error(const ErrorInfo &error) noexcept;
 
 private:
-	bool cgroups_entered_ = false;
 	Fd socket_;
 };
 

@@ -36,7 +36,8 @@ void request_unfreeze(const std::string &run_dir);
 
 struct ConsoleGrant {
 	int tty = 0; // 0: /dev/console
-	Fd terminal; // the master side
+	Fd terminal; // read what the guest writes, write what is typed. Of /dev/console it is a stream from the monitor, not a terminal
+	Fd screen;	 // for the window size only (TIOCSWINSZ)
 	Fd session;	 // keep open: closing it gives the tty back
 };
 /** tty −1: the next free one. Fails with "busy" or "not-found". */

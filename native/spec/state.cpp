@@ -170,6 +170,9 @@ std::string write_state(const State &state) {
 	if (state.exit_status) {
 		out.raw("exitStatus", cat(*state.exit_status));
 	}
+	if (!state.console_tail.empty()) {
+		out.field("consoleTail", state.console_tail);
+	}
 	return out.done() + '\n';
 }
 
@@ -191,6 +194,7 @@ std::optional<State> parse_state(std::string_view json) {
 	out.monitor_cgroups = texts_at(value, "monitorCgroups");
 	out.started_at = text_at(value, "startedAt");
 	out.halt_signal = number_at<int>(value, "haltSignal");
+	out.console_tail = text_at(value, "consoleTail");
 	if (value.contains("exitStatus")) {
 		out.exit_status = number_at<int>(value, "exitStatus");
 	}
