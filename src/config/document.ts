@@ -43,7 +43,15 @@ export function errorAt(source: YamlFile, path: Path, reason: string, options: E
   return new ConfigError(reason, placeOf(source, path), options)
 }
 
+/** A single value as it is written, quotes aside. */
+export function textOf(source: YamlFile, path: Path): string {
+  const { node } = locate(source.document.contents, path)
+  if (!isScalar(node) || node.value === null) return ''
+  return typeof node.value === 'boolean' ? (node.value ? '1' : '0') : (node.source ?? String(node.value))
+}
+
 interface Found {
+  readonly node: unknown
   /** Offsets in the text. */
   readonly value: number
   readonly key?: number
@@ -51,7 +59,7 @@ interface Found {
 
 function locate(top: unknown, path: Path): Found {
   let node = top
-  let found: Found = { value: offsetOf(node) ?? 0 }
+  let found: Found = { node, value: offsetOf(node) ?? 0 }
   for (const part of path) {
     if (isMap(node)) {
       const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(part))
@@ -60,10 +68,10 @@ function locate(top: unknown, path: Path): Found {
       if (pair === undefined) return found
       const key = offsetOf(pair.key)
       node = pair.value
-      found = { value: offsetOf(node) ?? key ?? found.value, ...(key === undefined ? {} : { key }) }
+      found = { node, value: offsetOf(node) ?? key ?? found.value, ...(key === undefined ? {} : { key }) }
     } else if (isSeq(node)) {
       node = node.items[Number(part)]
-      found = { value: offsetOf(node) ?? found.value }
+      found = { node, value: offsetOf(node) ?? found.value }
     } else return found
   }
   return found

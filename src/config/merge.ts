@@ -2,16 +2,31 @@
 
 import type { ConfigPlace } from '../lib/errors.ts'
 import { Items, Value } from '../lib/fields.ts'
-import { type Path, placeOf, type YamlFile } from './document.ts'
+import { type Path, placeOf, textOf, type YamlFile } from './document.ts'
+
+interface Said {
+  /** In the merged tree. */
+  readonly at: Path
+  readonly source: YamlFile
+  /** In that file. */
+  readonly path: Path
+  readonly leaf: boolean
+}
 
 type Tree = Record<string, unknown>
 
 /** Which file said what, by dotted path of the merged tree. Places are made on demand. */
 export class Origins {
-  readonly #places = new Map<string, { source: YamlFile; path: Path }>()
+  readonly #places = new Map<string, Said>()
 
-  set(path: Path, source: YamlFile, at: Path): void {
-    this.#places.set(path.join('.'), { source, path: at })
+  /** `leaf`: one value, not a map or list of them. */
+  set(path: Path, said: Said): void {
+    this.#places.set(path.join('.'), said)
+  }
+
+  /** All single values as they are written: path in the merged tree, text. In the order in which they were first said. */
+  *written(): Generator<readonly [path: Path, text: string]> {
+    for (const { at, leaf, source, path } of this.#places.values()) if (leaf) yield [at, textOf(source, path)]
   }
 
   forget(path: Path): void {
@@ -29,7 +44,7 @@ export class Origins {
   }
 
   fileOf(path: Path): string | undefined {
-    return this.#places.get(path.join('.'))?.source.file
+    return this.find(path)?.file
   }
 }
 
@@ -52,7 +67,7 @@ function mergeGroup(target: Tree, group: Tree, path: Path, context: Context): vo
       context.origins.forget(at)
     } else if (said instanceof Value) {
       target[key] = said.value
-      context.origins.set(at, context.source, at)
+      context.origins.set(at, { at, source: context.source, path: at, leaf: true })
     } else if (said instanceof Items) {
       target[key] = appendItems(target[key], said, at, context)
     } else if (Array.isArray(said)) {
@@ -60,7 +75,7 @@ function mergeGroup(target: Tree, group: Tree, path: Path, context: Context): vo
     } else {
       const below = (target[key] as Tree | undefined) ?? {}
       target[key] = below
-      context.origins.set(at, context.source, at)
+      context.origins.set(at, { at, source: context.source, path: at, leaf: false })
       mergeGroup(below, said as Tree, at, context)
     }
   }
@@ -68,13 +83,16 @@ function mergeGroup(target: Tree, group: Tree, path: Path, context: Context): vo
 
 function appendItems(present: unknown, said: Items<unknown>, at: Path, { source, origins }: Context): unknown[] {
   let list = Array.isArray(present) ? [...(present as unknown[])] : []
-  origins.set(at, source, at)
+  origins.set(at, { at, source, path: at, leaf: false })
   said.items.forEach((item, index) => {
     if (item === null) {
       list = []
+      origins.forget(at)
+      origins.set(at, { at, source, path: at, leaf: false })
       return
     }
-    origins.set([...at, list.length], source, [...at, index])
+    const place = [...at, list.length]
+    origins.set(place, { at: place, source, path: [...at, index], leaf: true })
     list.push(item)
   })
   return list
@@ -82,12 +100,12 @@ function appendItems(present: unknown, said: Items<unknown>, at: Path, { source,
 
 function mergeNumbered(present: unknown, said: readonly unknown[], at: Path, context: Context): Tree[] {
   const list = Array.isArray(present) && said.length > 0 ? [...(present as Tree[])] : []
-  context.origins.set(at, context.source, at)
+  context.origins.set(at, { at, source: context.source, path: at, leaf: false })
   said.forEach((item, index) => {
     const below = list[index] ?? {}
     list[index] = below
     if (item === null || item === undefined) return
-    context.origins.set([...at, index], context.source, [...at, index])
+    context.origins.set([...at, index], { at: [...at, index], source: context.source, path: [...at, index], leaf: false })
     mergeGroup(below, item as Tree, [...at, index], context)
   })
   return list

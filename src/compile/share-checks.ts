@@ -1,0 +1,54 @@
+/** What must hold of the sources of `shares` on this host before a container gets them. */
+import { readFileSync, type Stats, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { errorIn, type LoadedConfig } from '../config/loaded.ts'
+
+/** Sources that are no directories.
+ *  @throws ConfigError for a missing source, and for `root` where others could reach what the guest's root makes */
+export function checkShares(loaded: LoadedConfig): ReadonlySet<string> {
+  const files = new Set<string>()
+  const isPrivileged = (loaded.config.idmap?.length ?? 0) === 0
+  loaded.config.shares?.forEach(({ source, root, readOnly, optional }, index) => {
+    const status = statSync(source, { throwIfNoEntry: false })
+    if (status === undefined) {
+      if (optional) return
+      throw errorIn(loaded, ['shares', index], `cannot share '${source}': there is no such directory`, { hint: `mkdir -p ${source}` })
+    }
+    if (!status.isDirectory()) files.add(source)
+    if (root && !readOnly && !isPrivileged && !isNosuid(source) && isReachable(source, status))
+      throw errorIn(
+        loaded,
+        ['shares', index],
+        `cannot share '${source}' with 'root': users of the host could run setuid files that the guest makes there`,
+        {
+          hint: `chmod o-rx ${source}, or mount its file system with nosuid`,
+        },
+      )
+  })
+  return files
+}
+
+/** Whether others can get there: all of the way must let them through. */
+function isReachable(path: string, status: Stats): boolean {
+  let stats = status
+  for (let at = path; ; at = dirname(at)) {
+    if (stats.isDirectory() && (stats.mode & 0o001) === 0) return false
+    if (at === '/') return true
+    stats = statSync(dirname(at))
+  }
+}
+
+/** By the mount that holds the path: proc_pid_mountinfo(5). */
+function isNosuid(path: string): boolean {
+  let best = ''
+  let nosuid = false
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    const [, , , , point = '', options = ''] = line.split(' ')
+    const place = point.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+    const holds = place === '/' || path === place || path.startsWith(`${place}/`)
+    if (!holds || place.length < best.length) continue
+    best = place
+    nosuid = options.split(',').includes('nosuid')
+  }
+  return nosuid
+}

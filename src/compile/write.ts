@@ -1,0 +1,68 @@
+/** Compiles containers and writes spec.json and seccomp.bpf beside their config. Takes no lock: both are replaced whole. */
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadAddon } from '../platform/addon.ts'
+import { containerDir, type Paths } from '../platform/paths.ts'
+import type { Spec, Stamp } from '../runtime/spec.ts'
+import { compileSpec } from './compile.ts'
+import { type Gathered, type GatherOptions, gather } from './gather.ts'
+import { SECCOMP_FILE } from './security.ts'
+import { isSettled, readBuildId, SETTLE_MS, stampsOf } from './stamps.ts'
+
+export interface Compiled {
+  readonly spec: Spec
+  /** An array of struct sock_filter. */
+  readonly seccomp?: Buffer
+}
+
+/** @throws ConfigError · NotFoundError · HostError */
+export async function compileContainer(paths: Paths, name: string, options: GatherOptions = {}): Promise<Compiled> {
+  const { gathered, stamps } = await gatherSettled(paths, name, options)
+  const seccomp = gathered.seccomp
+  const filter = seccomp && loadAddon(paths.installRoot).compileSeccomp(seccomp.policy, { file: seccomp.file, nesting: false })
+  const spec = compileSpec({ ...gathered, stamps, build: readBuildId(paths.installRoot), hasSeccompFilter: filter !== undefined })
+  return { spec, ...(filter === undefined ? {} : { seccomp: filter }) }
+}
+
+const MAX_ATTEMPTS = 10
+
+/** Stamps that say what was read: none of the inputs changed while, or shortly before, it was. */
+async function gatherSettled(
+  paths: Paths,
+  name: string,
+  options: GatherOptions,
+): Promise<{ gathered: Gathered; stamps: readonly Stamp[] }> {
+  for (let attempt = 1; ; attempt++) {
+    const started = BigInt(Date.now()) * 1_000_000n
+    const gathered = gather(paths, name, options)
+    const stamps = stampsOf(gathered.inputs)
+    if (isSettled(stamps, started) || attempt === MAX_ATTEMPTS) return { gathered, stamps }
+    await sleep(SETTLE_MS)
+  }
+}
+
+/** The cache that `start`, `ls` and others read. Native reads it again when a stamp differs, so it need not be durable. */
+export async function writeCompiled(paths: Paths, name: string): Promise<Spec> {
+  const { spec, seccomp } = await compileContainer(paths, name)
+  const dir = containerDir(paths, name)
+  // The filter first: a spec must never name one that is not there.
+  if (seccomp === undefined) rmSync(join(dir, SECCOMP_FILE), { force: true })
+  else replace(join(dir, SECCOMP_FILE), seccomp)
+  replace(join(dir, 'spec.json'), JSON.stringify(spec))
+  return spec
+}
+
+let sequence = 0
+
+/** For caches: by rename, without a flush to the disk. */
+export function replace(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}.${sequence++}.tmp`
+  try {
+    writeFileSync(temporary, content, { mode: 0o600, flag: 'wx' })
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
+}
