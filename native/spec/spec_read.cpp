@@ -261,6 +261,8 @@ void read_namespaces(Spec &out, const Json &value) {
 void read_hooks(Spec &out, const Json &value) {
 	ObjectReader reader(value, "hooks");
 	out.hook_version = reader.number<int>("version");
+	out.hook_env = reader.texts("env");
+	out.hook_inherit_env = reader.texts("inheritEnv");
 	const Json &steps = reader.at("steps");
 	if (!steps.is_object()) {
 		bad_spec("hooks.steps", "is no object");
@@ -286,6 +288,7 @@ Spec read_spec(const Json &value) {
 	out.name = reader.text("name");
 	out.config_file = reader.text("configFile");
 	out.rootfs_path = reader.text("rootfsPath");
+	out.rootfs_mount = reader.optional_text("rootfsMount");
 	out.init = read_init(reader.at("init"), "init");
 	out.hostname = reader.text("hostname");
 	read_namespaces(out, reader.at("namespaces"));

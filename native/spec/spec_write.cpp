@@ -250,6 +250,8 @@ Json hooks_json(const Spec &spec) {
 	}
 	Json out;
 	out["version"] = spec.hook_version;
+	out["env"] = spec.hook_env;
+	out["inheritEnv"] = spec.hook_inherit_env;
 	out["steps"] = steps;
 	return out;
 }
@@ -278,6 +280,7 @@ std::string write_spec(const Spec &spec) {
 	out["name"] = spec.name;
 	out["configFile"] = spec.config_file;
 	out["rootfsPath"] = spec.rootfs_path;
+	put_text(out, "rootfsMount", spec.rootfs_mount);
 	out["init"] = init_json(spec.init);
 	out["hostname"] = spec.hostname;
 	out["namespaces"] = namespaces_json(spec);
