@@ -20,7 +20,7 @@ export interface Compiled {
 export async function compileContainer(paths: Paths, name: string, options: GatherOptions = {}): Promise<Compiled> {
   const { gathered, stamps } = await gatherSettled(paths, name, options)
   const seccomp = gathered.seccomp
-  const filter = seccomp && loadAddon(paths.installRoot).compileSeccomp(seccomp.policy, { file: seccomp.file, nesting: false })
+  const filter = seccomp && loadAddon(paths.installRoot).compileSeccomp(seccomp.policy, { file: seccomp.file })
   const spec = compileSpec({ ...gathered, stamps, build: readBuildId(paths.installRoot), hasSeccompFilter: filter !== undefined })
   return { spec, ...(filter === undefined ? {} : { seccomp: filter }) }
 }
