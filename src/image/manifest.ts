@@ -1,6 +1,6 @@
 /** What an image is made of, path by path, so that a damaged cache is noticed before it is copied. */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { constants, createReadStream } from 'node:fs'
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { NativeAddon } from '../platform/addon.ts'
@@ -14,16 +14,15 @@ export interface Manifest {
   readonly sizeBytes: number
 }
 
-const S_IFMT = 0o170000
-const TYPES: Readonly<Record<number, string>> = {
-  9604: 'd',
-  16807: 'f',
-  21609: 'l',
-  4802: 'c',
-  14406: 'b',
-  2401: 'p',
-  26411: 's',
-}
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [constants.S_IFDIR, 'd'],
+  [constants.S_IFREG, 'f'],
+  [constants.S_IFLNK, 'l'],
+  [constants.S_IFCHR, 'c'],
+  [constants.S_IFBLK, 'b'],
+  [constants.S_IFIFO, 'p'],
+  [constants.S_IFSOCK, 's'],
+])
 
 /** Reads every file below `root`. */
 export async function makeManifest(root: string): Promise<Manifest> {
@@ -32,7 +31,7 @@ export async function makeManifest(root: string): Promise<Manifest> {
   for (const path of await pathsBelow(root)) {
     const full = join(root, path)
     const { mode, uid, gid, size } = await lstat(full)
-    const type = TYPES[mode & S_IFMT] ?? '?'
+    const type = TYPES.get(mode & constants.S_IFMT) ?? '?'
     const content = type === 'f' ? await fileDigest(full) : type === 'l' ? await readlink(full) : ''
     if (type === 'f') sizeBytes += size
     const length = type === 'f' ? size : 0
