@@ -1,5 +1,5 @@
 /** The only place where facts about the host are asked. None of them may enter a spec. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { arch, release } from 'node:os'
 import { HostError } from '../lib/errors.ts'
 import { which } from './exec.ts'
@@ -151,4 +151,22 @@ function readIfPresent(path: string): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The host's time zone: its name, e.g. `Europe/Berlin`, and its compiled file; undefined when none is set. localtime(5) */
+export function hostTimeZone(): { readonly name: string; readonly content: Buffer } | undefined {
+  try {
+    const path = realpathSync('/etc/localtime')
+    const name = /\/zoneinfo\/(?:posix\/|right\/)?(.+)$/.exec(path)?.[1] ?? readIfPresent('/etc/timezone')?.trim()
+    return name === undefined || !/^[A-Za-z0-9_+/-]+$/.test(name) ? undefined : { name, content: readFileSync(path) }
+  } catch {
+    return undefined
+  }
+}
+
+/** What new systems on this host speak: /etc/default/locale or /etc/locale.conf, else C.UTF-8. locale.conf(5) */
+export function hostLocale(): string {
+  const text = readIfPresent('/etc/default/locale') ?? readIfPresent('/etc/locale.conf') ?? ''
+  const locale = /^LANG="?([A-Za-z0-9_.@-]+)"?$/m.exec(text)?.[1]
+  return locale ?? 'C.UTF-8'
 }
