@@ -1,0 +1,21 @@
+/** The storage drivers. A line here and a file beside it add one. */
+import { UsageError } from '../lib/errors.ts'
+import type { Paths } from '../platform/paths.ts'
+import { makeDirDriver } from './dir.ts'
+import type { DriverName, StorageDriver, Volume } from './driver.ts'
+
+const MAKERS = {
+  dir: makeDirDriver,
+} satisfies Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>
+
+export const driverNames: readonly DriverName[] = Object.keys(MAKERS) as DriverName[]
+
+/** @throws UsageError with the names there are */
+export function storageDriver(paths: Paths, name: string): StorageDriver {
+  const known = driverNames.find((driver) => driver === name)
+  if (known === undefined) throw new UsageError(`cannot use the storage '${name}': there is ${driverNames.join(', ')}`)
+  return MAKERS[known](paths)
+}
+
+/** The driver that made a volume. */
+export const driverOf = (paths: Paths, volume: Volume): StorageDriver => storageDriver(paths, volume.driver)
