@@ -41,18 +41,23 @@ async function answerWithoutCommand(argv: readonly string[], loaders: CommandLoa
 
 async function reportUnknown(argv: readonly string[], loaders: CommandLoaders): Promise<void> {
   const [word = '', second] = argv
-  const { closest } = await import('fastest-levenshtein')
+  const { closest, distance } = await import('fastest-levenshtein')
   const topic = Object.keys(loaders).filter((id) => id.startsWith(`${word}:`))
   const missing = topic.length > 0 && (second === undefined || second.startsWith('-'))
   const typed = topic.length > 0 ? `${word} ${second ?? ''}`.trim() : word
-  const near = closest(typed.replace(' ', ':'), topic.length > 0 ? topic : Object.keys(loaders)).replace(':', ' ')
+  const near = closest(typed.replace(' ', ':'), topic.length > 0 ? topic : firstWords(loaders)).replace(':', ' ')
+  const meant = distance(typed, near) <= 2 ? `did you mean 'tslxc ${near}'? ` : ''
   const hint = missing
     ? `take one of: ${topic.map((id) => `tslxc ${id.replace(':', ' ')}`).join(', ')}`
-    : `did you mean 'tslxc ${near}'? 'tslxc --help' lists all`
+    : `${meant}'tslxc --help' lists all`
   const error = new NotFoundError(missing ? `'tslxc ${word}' needs a second word` : `unknown command '${typed}'`, { hint })
   if (argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: errorRecord(error) })}\n`)
   else process.stderr.write(renderError(error, '', 'ERROR'))
   process.exitCode = 1
+}
+
+function firstWords(loaders: CommandLoaders): string[] {
+  return Object.keys(loaders).map((id) => id.split(':')[0] ?? id)
 }
 
 function packageVersion(): string {

@@ -52,6 +52,7 @@ function unmarking(flags: FlagInput): FlagInput {
 function checkPositionals(command: CommandClass, words: readonly string[]): void {
   const args = Object.entries(command.args ?? {})
   const missing = args.slice(words.length).find(([, arg]) => arg.required)
+  if (missing?.[0] === 'name') throw new UsageError('no container name was given')
   if (missing !== undefined) throw new UsageError(`missing ${missing[0].toUpperCase()}`)
   const variadic = args.some(([, arg]) => (arg as { multiple?: boolean }).multiple)
   if (!variadic && words.length > args.length) throw new UsageError(`unexpected word '${words[args.length]}'`)
