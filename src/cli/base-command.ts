@@ -58,6 +58,9 @@ export abstract class BaseCommand<Result = unknown> extends Command {
   /** Words that are passed on untouched. */
   static rest: RestArguments | undefined = undefined
 
+  /** Whether tslxc.yaml is read before the command runs: all but the one that compiles it. */
+  static usesSettings = true
+
   /** What the program exits with when nothing is thrown. */
   protected exitCode = 0
   #common: CommonFlags | undefined
@@ -92,7 +95,10 @@ export abstract class BaseCommand<Result = unknown> extends Command {
     const output = await convert(command, read, extraFlags)
     this.parsed = true
     this.#common = output.flags as unknown as CommonFlags
-    const { context, progress } = makeContext(this.#common, readEnvironment(), this.#title)
+    const { context, progress } = await makeContext(this.#common, readEnvironment(), {
+      title: this.#title,
+      usesSettings: (command as typeof BaseCommand).usesSettings,
+    })
     this.#context = context
     this.#progress = progress
     const extra = Object.fromEntries(Object.keys(extraFlags).map((name) => [name, output.flags[name]]))

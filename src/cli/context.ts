@@ -9,6 +9,7 @@ import { makePaths } from '../platform/paths.ts'
 import type { Environment } from './environment.ts'
 import type { Progress } from './progress.ts'
 import { makeProgress } from './progress.ts'
+import { readSettings } from './settings.ts'
 
 export interface Context {
   readonly paths: Paths
@@ -35,19 +36,16 @@ export interface CommonFlags {
 }
 
 /** @throws UsageError for an unknown log level */
-export function makeContext(
+export async function makeContext(
   flags: CommonFlags,
   environment: Environment,
-  command: string,
-): { readonly context: Context; readonly progress: Progress } {
-  const logLevel = readLogLevel(flags.logpriority)
+  command: { readonly title: string; readonly usesSettings: boolean },
+): Promise<{ readonly context: Context; readonly progress: Progress }> {
   const progress = makeProgress(process.stderr, flags.quiet || flags.json)
-  const paths = makePaths({
-    root: environment.root,
-    installRoot: environment.installRoot,
-    ...(flags.lxcpath === undefined ? {} : { lxcpath: flags.lxcpath }),
-    ...(environment.cacheDir === undefined ? {} : { cacheDir: environment.cacheDir }),
-  })
+  const plain = pathsOf(environment, flags.lxcpath)
+  const settings = command.usesSettings ? await readSettings(plain) : undefined
+  const paths = flags.lxcpath === undefined && settings !== undefined ? pathsOf(environment, settings.lxcpath) : plain
+  const logLevel = readLogLevel(flags.logpriority ?? settings?.logLevel)
   const context: Context = {
     paths,
     environment,
@@ -56,13 +54,22 @@ export function makeContext(
     logger: makeLogger(logLevel, lineSink(flags, progress)),
     logLevel,
     lockTimeoutMs: flags['lock-timeout'] * 1000,
-    command,
+    command: command.title,
     note(text) {
       progress.clear()
       if (!flags.quiet) process.stderr.write(`${text}\n`)
     },
   }
   return { context, progress }
+}
+
+function pathsOf(environment: Environment, lxcpath: string | undefined): Paths {
+  return makePaths({
+    root: environment.root,
+    installRoot: environment.installRoot,
+    ...(lxcpath === undefined ? {} : { lxcpath }),
+    ...(environment.cacheDir === undefined ? {} : { cacheDir: environment.cacheDir }),
+  })
 }
 
 function readLogLevel(text: string | undefined): LogLevel {

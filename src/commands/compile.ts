@@ -7,6 +7,7 @@ import type { Namespace } from '../runtime/spec.ts'
 /** The one question native asks Node. Ends in files, or in text on a descriptor, or in errors. */
 export default class Compile extends BaseCommand<void> {
   static override hidden = true
+  static override usesSettings = false
   static override summary = 'Compile configurations to plans for the native program'
   static override args = {
     name: Args.string({ description: 'Names of the containers', multiple: true, ignoreStdin: true }),
