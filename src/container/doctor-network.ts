@@ -32,11 +32,12 @@ export async function checkNetwork(paths: Paths): Promise<Finding[]> {
 
 // In a network namespace of its own, that ends with the command: the exact question, and nothing is touched.
 async function checkKernelParts(found: Findings): Promise<void> {
-  const script = 'ip link add b type bridge && ip link add v type veth peer name w && ip link set v master b'
+  const script =
+    'ip link add name probe0 type bridge && ip link add name probe1 type veth peer name probe2 && ip link set dev probe1 master probe0'
   const links = await run(['unshare', '--net', 'sh', '-c', script], { okCodes: [0, 1, 2] })
   if (links.status === 0) found.ok('kernel: bridge and veth')
   else found.block(`the kernel refuses bridges or veth: ${links.stderr.trim().split('\n').at(-1)}`, 'modprobe bridge veth')
-  const input = 'table inet t { chain c { type nat hook postrouting priority srcnat; masquerade; } }\n'
+  const input = 'table inet probe {\nchain postrouting {\ntype nat hook postrouting priority srcnat;\nmasquerade\n}\n}\n'
   const nat = await run(['unshare', '--net', 'nft', '-f', '-'], { input, okCodes: [0, 1] })
   if (nat.status === 0) found.ok('kernel: NAT by nftables')
   else found.block('the kernel refuses NAT by nftables', 'modprobe nf_tables nft_masq, or set nat: false in the network file')
