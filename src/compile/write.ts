@@ -2,6 +2,7 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type ConfiguredAddress, reconcileLeases } from '../network/leases.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { containerDir, type Paths } from '../platform/paths.ts'
 import type { Spec, Stamp } from '../runtime/spec.ts'
@@ -50,7 +51,15 @@ export async function writeCompiled(paths: Paths, name: string): Promise<Spec> {
   if (seccomp === undefined) rmSync(join(dir, SECCOMP_FILE), { force: true })
   else replace(join(dir, SECCOMP_FILE), seccomp)
   replace(join(dir, 'spec.json'), JSON.stringify(spec))
+  await reconcileLeases(paths, { lxcpath: paths.lxcpath, name }, configuredAddresses(spec))
   return spec
+}
+
+/** An edited address is what the container's name resolves to from now on. */
+function configuredAddresses({ network }: Spec): ConfiguredAddress[] {
+  return network.flatMap(({ index, link, hwaddr = '', addresses }) =>
+    addresses.flatMap(({ family, address }) => (link === undefined || family !== 4 ? [] : [{ index, link, address, hwaddr }])),
+  )
 }
 
 let sequence = 0

@@ -1,6 +1,6 @@
 /** Fixed addresses of containers, host-wide, in <allocDir>/leases.json under a lock; names and reservations follow from it. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { ensureDir, readJson, readTextIfPresent, writeDurable, writeJson } from '../platform/files.ts'
 import { withLock } from '../platform/locks.ts'
 import type { Paths } from '../platform/paths.ts'
@@ -27,6 +27,7 @@ export interface Lease extends LeaseOwner {
   readonly address: string
   /** The N of `net.N`. */
   readonly index: number
+  /** Empty: made anew at each start, so nothing can be reserved for it. */
   readonly hwaddr: string
 }
 
@@ -139,7 +140,10 @@ export async function publishLeases(paths: Paths, network: string): Promise<void
   if (!existsSync(files.hostsDir) || !existsSync(files.dhcpHostsDir)) return
   const leases = (await readLeases(paths)).filter((lease) => lease.network === network)
   const hosts = leases.map(hostsLine).join('')
-  const reservations = leases.map(dhcpHostLine).join('')
+  const reservations = leases
+    .filter(({ hwaddr }) => hwaddr !== '')
+    .map(dhcpHostLine)
+    .join('')
   await writeDurable(join(files.hostsDir, 'containers'), hosts, READABLE_FILE)
   await writeDurable(join(files.dhcpHostsDir, 'containers'), reservations, READABLE_FILE)
   reloadDnsmasq(files)
@@ -195,5 +199,3 @@ async function dynamicLeases(paths: Paths, bridge: string, ownHwaddr: string): P
 export async function listDynamicLeases(paths: Paths, bridge: string): Promise<TakenAddress[]> {
   return await dynamicLeases(paths, bridge, '')
 }
-
-export const leasesDir = (paths: Paths): string => dirname(leaseFile(paths))
