@@ -191,6 +191,7 @@ void take_on_limits(const InitArguments &arguments) {
 	if (spec.unprivileged()) {
 		become_namespace_root();
 	}
+	die_with_parent();
 	build_root(arguments, monitor, mounts, staging.get());
 	hide_paths(spec.security);
 	set_hostname(spec);

@@ -45,8 +45,13 @@ bool write_some(int fd, std::string &pending) {
 } // namespace
 
 Console::~Console() {
+	leave_terminal();
+}
+
+void Console::leave_terminal() {
 	if (saved_mode_) {
 		::tcsetattr(STDIN_FILENO, TCSADRAIN, &*saved_mode_);
+		saved_mode_.reset();
 	}
 }
 
@@ -97,7 +102,11 @@ void Console::attach(Fd master) {
 
 void Console::detach() {
 	drain();
-	flush_output();
+	// The last words: a slow terminal gets a second for them.
+	for (pollfd watched{output_.get(), POLLOUT, 0}; !pending_output_.empty() && ::poll(&watched, 1, 1000) > 0;) {
+		flush_output();
+	}
+	pending_output_.clear();
 	client_.reset();
 	slave_.reset();
 	master_.reset();

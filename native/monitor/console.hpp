@@ -21,6 +21,8 @@ public:
 	void configure(const ConsolePlan &plan);
 	/** The caller's stdin and stdout from now on; a terminal is made raw until the end. */
 	void show_on_terminal();
+	/** Gives the terminal its old mode back. */
+	void leave_terminal();
 	/** The master of a launch; an empty one: no console. */
 	void attach(Fd master);
 	void detach();

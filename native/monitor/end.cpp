@@ -1,0 +1,197 @@
+// The end of an init: its hooks, what is taken down, and whether it starts again.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <memory>
+
+#include "../base/file.hpp"
+#include "../base/log.hpp"
+#include "../base/process.hpp"
+#include "../base/text.hpp"
+#include "../container/hooks.hpp"
+#include "../container/mounts.hpp"
+#include "../container/network.hpp"
+#include "../kernel/syscalls.hpp"
+#include "life.hpp"
+
+namespace tslxc {
+
+namespace {
+
+/** Out of a cgroup that is about to go: to its parent, or further up where that may not hold processes (v2 with controllers enabled below).
+ */
+void move_up_from(const std::string &key, std::string dir) {
+	for (auto slash = dir.rfind('/'); slash != std::string::npos && slash > 0; slash = dir.rfind('/')) {
+		dir.resize(slash);
+		try {
+			enter_cgroups({{key, dir}}, 0);
+			return;
+		} catch (const SysError &) {
+			continue;
+		}
+	}
+}
+
+/** The guest's own cgroups go, the delegated directory stays: its owner and the devices' rules are right. */
+void remove_children(const CgroupDirs &inner) {
+	for (const auto &[key, path] : inner) {
+		const std::unique_ptr<DIR, int (*)(DIR *)> dir(::opendir(path.c_str()), ::closedir);
+		while (const dirent *entry = dir ? ::readdir(dir.get()) : nullptr) {
+			if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+				remove_cgroups({{key, cat(path, '/', entry->d_name)}});
+			}
+		}
+	}
+}
+
+} // namespace
+
+Spec Life::spec_in_force() const {
+	Spec spec = parse_spec(read_file(cat(paths_.run_dir(name_), "/spec.json")));
+	if (!request_.console_path.empty()) {
+		spec.console.path = request_.console_path;
+	}
+	if (!request_.console_log.empty()) {
+		spec.console.log_file = request_.console_log;
+	}
+	return spec;
+}
+
+void Life::note_exit(int status) {
+	state_.exit_status = status;
+	// Halt and power-off in a pid namespace end its init by SIGINT: asked for, so no failure. reboot(2)
+	const bool halted = WIFSIGNALED(status) && WTERMSIG(status) == SIGINT;
+	exit_code_ = halted ? 0 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	console_.drain();
+	if (exit_code_ != 0 || Clock::now() - launched_at_ < std::chrono::seconds(1)) {
+		state_.console_tail = console_.tail();
+	}
+}
+
+void Life::init_ended() {
+	int status = 0;
+	if (::waitpid(launched_.pid, &status, WNOHANG) != launched_.pid) {
+		return;
+	}
+	note_exit(status);
+	rebooting_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP && !stop_wanted_;
+	kill_at_.reset();
+	state_.init_pid = 0;
+	state_.init_start_time = 0;
+	publish(RunState::stopping);
+	console_.detach();
+	launched_.ttys.clear();
+	phase_ = Phase::stop_hooks;
+	run_end_hooks("stop", false);
+}
+
+/** In a process of its own: a hook may take its time, and the monitor keeps answering. With nothing to run the next step follows at once.
+ */
+void Life::run_end_hooks(const char *point, bool with_scripts) {
+	hooks_pid_ = has_end_hooks_ ? ::fork() : -1;
+	if (hooks_pid_ == 0) {
+		end_hooks(point, with_scripts);
+	}
+	hooks_.reset(hooks_pid_ > 0 ? sys::pidfd_open(hooks_pid_, 0) : -1);
+	if (!hooks_) {
+		hooks_ended();
+	}
+}
+
+void Life::end_hooks(const char *point, bool with_scripts) const {
+	try {
+		const Spec spec = spec_in_force();
+		HookContext context;
+		context.rootfs_mount = rootfs_mount_point(spec, paths_.run_base);
+		context.console = spec.console.path;
+		context.target = rebooting_ ? "reboot" : "stop";
+		context.init_pid = launched_.pid;
+		for (const auto &[name, fd] : launched_.namespaces) {
+			context.namespaces.emplace_back(name, cat("/proc/", ::getppid(), "/fd/", fd.get()));
+		}
+		if (with_scripts) {
+			run_down_scripts(spec, state_.interfaces);
+		}
+		run_hooks(spec, point, context);
+	} catch (const std::exception &error) {
+		log::warn("hooks", error.what());
+	}
+	::_exit(0);
+}
+
+void Life::hooks_ended() {
+	if (hooks_) {
+		::waitpid(hooks_pid_, nullptr, 0);
+		hooks_.reset();
+	}
+	if (phase_ == Phase::stop_hooks) {
+		launched_.namespaces.clear();
+		if (!kill_all(cgroups_.payload, 10'000)) {
+			log::warn("stop", "some processes of the container can't be killed");
+		}
+		phase_ = Phase::post_stop_hooks;
+		run_end_hooks("post-stop", true);
+	} else if (phase_ == Phase::post_stop_hooks) {
+		if (rebooting_ && !stop_wanted_) {
+			launch_again();
+		} else {
+			finish_stop();
+		}
+	}
+}
+
+void Life::launch_again() {
+	try {
+		publish(RunState::starting);
+		remove_children(cgroups_.inner);
+		const Spec spec = spec_in_force();
+		HookContext hooks;
+		hooks.rootfs_mount = rootfs_mount_point(spec, paths_.run_base);
+		hooks.console = spec.console.path;
+		run_hooks(spec, "pre-start", hooks);
+		launch_init(spec, hook_oom_score_);
+		answer_waiting(Client::Wait::running, write_ok());
+	} catch (const SysError &error) {
+		log::write(log::Level::error, error.info().step, cat("cannot start '", name_, "' again: ", error.info().message));
+		answer_waiting(Client::Wait::running, write_failure(error.info()));
+		state_.console_tail = cat(console_.tail(), console_.tail().empty() ? "" : "\n", error.info().message);
+		finish_stop();
+	}
+}
+
+void Life::remove_own_cgroups() {
+	for (const auto &[key, dir] : cgroups_.monitor) {
+		move_up_from(key, dir);
+	}
+	remove_cgroups(cgroups_.monitor);
+}
+
+void Life::finish_stop() {
+	phase_ = Phase::over;
+	remove_cgroups(cgroups_.payload);
+	remove_own_cgroups();
+	::unlinkat(run_dir_.get(), "monitor.sock", 0);
+	state_.cgroups.clear();
+	state_.monitor_cgroups.clear();
+	state_.interfaces.clear();
+	state_.monitor_pid = 0;
+	publish(RunState::stopped);
+	// Closing any descriptor of the file gives the lock up: the next start need not wait for our exit. fcntl_locking(2)
+	Fd(::openat(run_dir_.get(), "monitor.lock", O_RDONLY | O_CLOEXEC)).reset();
+	answer_waiting(Client::Wait::stopped, write_ok());
+	ErrorInfo gone;
+	gone.code = "not-running";
+	gone.message = cat("'", name_, "' stopped instead of starting again");
+	answer_waiting(Client::Wait::running, write_failure(gone));
+	if (ephemeral_) {
+		// The program's own verb: it finds Node, takes the lock, and its errors are logged like a hook's.
+		const RunResult result = run_program({cat(install_root(), "/dist/tslxc"), "destroy", "-P", paths_.lxcpath, name_}, {});
+		if (result.exit_code != 0) {
+			log::warn("ephemeral", cat("cannot destroy '", name_, "': ", trim(result.output)));
+		}
+	}
+}
+
+} // namespace tslxc
