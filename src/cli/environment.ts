@@ -10,6 +10,8 @@ export interface Environment {
   readonly cacheDir: string | undefined
   /** TSLXC_MIRROR: the package mirror of templates. */
   readonly mirror: string | undefined
+  /** VISUAL, EDITOR, or vi: a command line. */
+  readonly editor: string
   /** Holds bin/, dist/, templates/, conf/. */
   readonly installRoot: string
 }
@@ -19,6 +21,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     root: (env.TSLXC_ROOT ?? '').replace(/\/+$/, ''),
     cacheDir: env.TSLXC_CACHE || undefined,
     mirror: env.TSLXC_MIRROR || undefined,
+    editor: env.VISUAL || env.EDITOR || 'vi',
     installRoot: findInstallRoot(),
   }
 }

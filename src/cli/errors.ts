@@ -1,5 +1,5 @@
 /** The only place where errors become text. The native program has a twin; test/fixtures/errors.json binds the two. */
-import { TslxcError } from '../lib/errors.ts'
+import { ConfigError, TslxcError } from '../lib/errors.ts'
 import type { LogLevel } from '../lib/log.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 
@@ -17,12 +17,15 @@ export function renderError(error: unknown, verb: string, level: LogLevel): stri
   const known = error instanceof TslxcError
   const lines = [`${verb === '' ? 'tslxc' : `tslxc ${verb}`}: ${messageOf(error)}`]
   if (known) {
+    if (error instanceof ConfigError && error.place.excerpt !== undefined) lines.push(...indent(error.place.excerpt))
     if (error.hint !== undefined) lines.push(`  hint: ${error.hint}`)
     for (const undo of error.undoErrors) lines.push(`  while undoing: ${messageOf(undo)}`)
   } else if (level === 'ERROR') lines.push("  hint: this is a defect of tslxc; the same command with '-l DEBUG' shows where")
   if (LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf('DEBUG')) lines.push(...causes(error))
   return `${lines.join('\n')}\n`
 }
+
+const indent = (text: string): string[] => text.split('\n').map((line) => `    ${line}`)
 
 export function errorRecord(error: unknown): ErrorRecord {
   if (!(error instanceof TslxcError)) return { code: 'internal', message: messageOf(error) }

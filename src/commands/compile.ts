@@ -1,7 +1,7 @@
 import { BaseCommand } from '../cli/base-command.ts'
-import { errorRecord } from '../cli/errors.ts'
+import { type ErrorRecord, errorRecord } from '../cli/errors.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import { TslxcError, UsageError } from '../lib/errors.ts'
+import { ConfigError, TslxcError, UsageError } from '../lib/errors.ts'
 import type { Namespace } from '../runtime/spec.ts'
 
 /** The one question native asks Node. Ends in files, or in text on a descriptor, or in errors. */
@@ -63,9 +63,16 @@ export default class Compile extends BaseCommand<void> {
         cause: first,
       })
     }
-    for (const error of errors) process.stderr.write(`${JSON.stringify({ error: errorRecord(error) })}\n`)
+    for (const error of errors) process.stderr.write(`${JSON.stringify({ error: recordFor(error) })}\n`)
     this.exitCode = 1
   }
+}
+
+/** Native shows the message alone: the line with its caret goes along in it. */
+function recordFor(error: unknown): ErrorRecord {
+  const record = errorRecord(error)
+  const excerpt = error instanceof ConfigError ? error.place.excerpt : undefined
+  return excerpt === undefined ? record : { ...record, message: `${record.message}\n    ${excerpt.replaceAll('\n', '\n    ')}` }
 }
 
 type ShareFlags = { readonly [K in 'share-net' | 'share-ipc' | 'share-uts' | 'share-pid']?: string | undefined }

@@ -42,8 +42,15 @@ const NOT_YET: readonly string[] = [
   'time',
 ]
 
-/** `net.0.link` → `net.N.link` */
-export const generic = (key: string): string => key.replace(/^net\.\d+(?=\.|$)/, 'net.N')
+/** `net.0.link`, or `net.link` of a lone map, is `net.N.link`. */
+const generic = (key: string): string => key.replace(/^net(\.\d+)?(?=\.|$)/, 'net.N')
+
+/** Whether a key, or keys below it, can be written. */
+export function isKnownKey(key: string): boolean {
+  const name = generic(key)
+  const free = /^(cgroup2?|prlimit)\.[a-z]/.test(name)
+  return free || KEYS.some((known) => known.key === name || known.key.startsWith(`${name}.`))
+}
 
 /** What to say about a key that the schema does not know. */
 export function judgeUnknownKey(
@@ -65,7 +72,8 @@ function nearestKey(name: string, candidates: readonly string[]): string | undef
   const sameEnd = candidates.filter((known) => known.split('.').at(-1) === last)
   if (sameEnd.length === 1) return sameEnd[0]
   const found = closest(name, [...all])
-  return distance(name, found) <= Math.max(2, Math.floor(name.length / 3)) ? found : undefined
+  const allowed = name.length < 5 ? 1 : Math.max(2, Math.floor(name.length / 3))
+  return distance(name, found) <= allowed ? found : undefined
 }
 
 function withParents(keys: readonly string[]): ReadonlySet<string> {
