@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -270,5 +270,48 @@ describe('what a container gets', () => {
     const request = { lxcpath: paths.lxcpath, name: 'db', link: 'tslxcbr0', index: 0, hwaddr, command: 'test' }
     await reserveAddress(paths, { ...request, ip: { kind: 'static', address: '10.0.4.77' } })
     await expect.poll(lease).toContain('lease of 10.0.4.77 obtained')
+  })
+})
+
+describe("a bridge of the LAN, in the test's own namespace", () => {
+  const bridge = 'br9'
+  const ip = (...words: string[]) => expect(spawnSync('ip', words, { encoding: 'utf8' })).toMatchObject({ status: 0 })
+
+  beforeEach(() => {
+    ip('link', 'add', 'name', bridge, 'type', 'bridge')
+    ip('addr', 'add', '192.168.77.5/24', 'dev', bridge)
+    ip('link', 'set', bridge, 'up')
+  })
+  afterEach(() => ip('link', 'del', bridge))
+
+  const ask = (address: string, link = bridge) =>
+    reserveAddress(paths, {
+      lxcpath: paths.lxcpath,
+      name: 'web',
+      link,
+      index: 0,
+      hwaddr: '02:00:00:00:00:09',
+      command: 'test',
+      ip: { kind: 'static', address },
+    })
+
+  it('asks the machines there whether an address is free', async () => {
+    using neighbour = await NetNamespace.make()
+    ip('link', 'add', 'cable9', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(neighbour.pid))
+    ip('link', 'set', 'cable9', 'master', bridge, 'up')
+    neighbour.must('ip', 'addr', 'add', '192.168.77.50/24', 'dev', 'eth0')
+    neighbour.must('ip', 'link', 'set', 'eth0', 'up')
+    await expect(ask('192.168.77.50')).rejects.toThrow(/cannot use address 192\.168\.77\.50: [0-9a-f:]{17} answers for it on 'br9'/)
+    await expect(ask('192.168.77.5')).rejects.toThrow('it is the address of bridge')
+    expect(await ask('192.168.77.51')).toEqual({ address: '192.168.77.51', prefix: 24, gateway: 'auto' })
+  })
+
+  it("takes the host's router where the default route leaves by the bridge", async () => {
+    ip('route', 'add', 'default', 'via', '192.168.77.1')
+    expect(await ask('192.168.77.51')).toEqual({ address: '192.168.77.51', prefix: 24, gateway: '192.168.77.1' })
+  })
+
+  it('refuses an interface that is no bridge', async () => {
+    await expect(ask('192.168.77.51', 'lo')).rejects.toThrow("cannot use bridge 'lo': it is a physical interface, not a bridge")
   })
 })
