@@ -1,0 +1,1 @@
+export function renderNativeOptions(definitions: readonly object[]): string
