@@ -32,6 +32,8 @@ const BUILD = [
   ['/usr/include/seccomp.h', 'libseccomp-dev', 'system call filters'],
   ['/usr/include/nlohmann/json.hpp', 'nlohmann-json3-dev', 'the native program'],
 ]
+// Node from a distribution's own package has its headers in another one; every other Node brings them.
+const NODE_HEADERS = process.execPath.startsWith('/usr/bin/') ? [['/usr/include/node/node_api.h', 'libnode-dev', 'the addon']] : []
 const NETWORK = [
   ['ip', 'iproute2', 'the bridge'],
   ['nft', 'nftables', 'NAT'],
@@ -126,7 +128,7 @@ const isThere = (name) =>
 
 function missingPackages(template) {
   const bootstrap = isThere('debootstrap') ? BOOTSTRAP.slice(1) : BOOTSTRAP
-  const wanted = [...BUILD, ...NETWORK, ...(template === 'busybox' ? BUSYBOX : bootstrap)]
+  const wanted = [...BUILD, ...NODE_HEADERS, ...NETWORK, ...(template === 'busybox' ? BUSYBOX : bootstrap)]
   return wanted.filter(([name]) => !isThere(name))
 }
 
