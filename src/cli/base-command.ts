@@ -22,6 +22,7 @@
 import { Command } from '@oclif/core/command'
 import type { FlagInput, Input, ParserOutput } from '@oclif/core/parser'
 import { TslxcError, UsageError } from '../lib/errors.ts'
+import { attachUndoErrors } from '../lib/undo.ts'
 import type { CommandClass } from './command-spec.ts'
 import { getoptSpec } from './command-spec.ts'
 import type { CommonFlags, Context } from './context.ts'
@@ -135,7 +136,7 @@ export abstract class BaseCommand<Result = unknown> extends Command {
   }
 
   #fail(raised: unknown): void {
-    const error = this.#explain(raised)
+    const error = this.#explain(attachUndoErrors(raised))
     process.exitCode = exitCodeOf(error)
     // The error may be about the flags themselves, hence the look at the words.
     const own = this.argv.slice(0, this.argv.includes('--') ? this.argv.indexOf('--') : undefined)

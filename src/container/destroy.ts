@@ -1,0 +1,164 @@
+/** Destroying a container: refused or done, never half; what a crash leaves half-done the next call finishes. */
+import { join } from 'node:path'
+import { loadConfig } from '../config/load.ts'
+import type { LoadedConfig } from '../config/loaded.ts'
+import { throwIfAborted } from '../lib/abort.ts'
+import { StateError, TslxcError } from '../lib/errors.ts'
+import { checkName } from '../lib/names.ts'
+import type { LockHandle } from '../platform/addon.ts'
+import { removeFile, renameDurable } from '../platform/files.ts'
+import { stopContainer } from '../runtime/native-program.ts'
+import { runDestroyHooks } from './destroy-hooks.ts'
+import type { Container, StoreContext } from './store.ts'
+import {
+  containerExists,
+  containerOf,
+  DESTROYING,
+  entriesOf,
+  isLeftover,
+  lockContainer,
+  notFound,
+  readVolume,
+  stateOf,
+  volumeFile,
+} from './store.ts'
+import { sweepCrashed, sweepDestruction } from './sweep.ts'
+import { emptyTrash } from './trash.ts'
+
+export interface DestroyOptions {
+  /** Stop it first. */
+  readonly force: boolean
+  /** With its snapshots. */
+  readonly snapshots: boolean
+}
+
+export interface DestroyReport {
+  readonly name: string
+  /** It was running, and was killed. */
+  readonly stopped: boolean
+  /** Only what a crashed command had left was removed. */
+  readonly leftovers: boolean
+  /** Said to the person: what could not be done as it should. */
+  readonly warnings: readonly string[]
+}
+
+// It can be started again between the kill and our lock.
+const STOP_ATTEMPTS = 3
+
+/**
+ * Removes a container: its snapshots, root file system, addresses, ids and directory.
+ * @throws NotFoundError; StateError when it runs and `force` is not set; TslxcError that holds what every failing step
+ *   said, after which the same call goes on where it was left
+ */
+export async function destroyContainer(context: StoreContext, name: string, options: DestroyOptions): Promise<DestroyReport> {
+  checkName(name)
+  const container = containerOf(context.paths, name)
+  await emptyTrash(context.paths)
+  if (!containerExists(context.paths, name) && !isLeftover(container)) throw await notFound(context.paths, name, 'destroy')
+  const { lock, stopped } = await lockStopped(context, name, options.force)
+  try {
+    if (!containerExists(context.paths, name)) return await removeLeftovers(context, container, stopped)
+    requireNoDependents(container, options)
+    const warnings = await destroyExisting(context, container)
+    return { name, stopped, leftovers: false, warnings }
+  } finally {
+    lock.release()
+  }
+}
+
+/** The lock, with the container stopped and no crash to clean up after. */
+async function lockStopped(context: StoreContext, name: string, force: boolean): Promise<{ lock: LockHandle; stopped: boolean }> {
+  let stopped = false
+  for (let attempt = 1; ; attempt++) {
+    const lock = await lockContainer(context, name)
+    const { state, crashed } = stateOf(context.paths, name)
+    if (state === 'STOPPED' && !crashed) return { lock, stopped }
+    // The native program takes the lock itself where it cleans up.
+    lock.release()
+    if (state !== 'STOPPED' && (!force || attempt > STOP_ATTEMPTS)) {
+      throw new StateError('running', `Destroying ${name} failed: ${name} is running`, { hint: `tslxc destroy -f ${name}` })
+    }
+    if (crashed && attempt > STOP_ATTEMPTS) throw new StateError('state', `cannot clean up after '${name}', whose monitor has crashed`)
+    context.onStep?.({ text: `stopping '${name}'` })
+    await stopContainer(context.paths, name, { kill: true, signal: context.signal })
+    stopped ||= state !== 'STOPPED'
+  }
+}
+
+/** An ephemeral container has destroyed itself when it was stopped; a crashed command may have left half of one. */
+async function removeLeftovers(context: StoreContext, container: Container, stopped: boolean): Promise<DestroyReport> {
+  const { name } = container
+  const leftovers = await together(name, () => sweepCrashed(context, container))
+  if (!leftovers && !stopped) throw await notFound(context.paths, name, 'destroy')
+  return { name, stopped, leftovers, warnings: [] }
+}
+
+// LXC's phrase: scripts look for it.
+function requireNoDependents({ name, dir }: Container, options: DestroyOptions): void {
+  const snapshots = entriesOf(join(dir, 'snaps'))
+  if (snapshots.length === 0 || options.snapshots) return
+  throw new TslxcError('state', `Destroying ${name} failed: ${name} has snapshots (${snapshots.join(', ')})`, {
+    hint: `tslxc destroy -s ${name}`,
+  })
+}
+
+async function destroyExisting(context: StoreContext, container: Container): Promise<string[]> {
+  const { name, dir, configFile } = container
+  const warnings: string[] = []
+  throwIfAborted(context.signal)
+  const loaded = readConfig(context, container)
+  if (typeof loaded === 'string') warnings.push(`hook.destroy was not looked at: ${loaded}`)
+  else {
+    await runDestroyHooks(context, container, loaded)
+    if (loaded.config.rootfs?.managed === false) await disownVolume(container)
+  }
+  throwIfAborted(context.signal)
+  context.onStep?.({ text: `removing '${name}'` })
+  // The commit point: from here on it is no container, and only forward is possible.
+  await renameDurable(configFile, join(dir, DESTROYING))
+  await together(name, () => sweepDestruction(context, container))
+  return warnings
+}
+
+/** The reason instead, when the configuration is broken: a container must be destroyable all the same. */
+function readConfig({ paths }: StoreContext, { configFile }: Container): LoadedConfig | string {
+  try {
+    return loadConfig(configFile, { confDirs: paths.confDirs, trustedUid: process.geteuid?.() ?? 0 })
+  } catch (error) {
+    if (error instanceof TslxcError && error.code !== 'internal') return error.message
+    throw error
+  }
+}
+
+/** rootfs.managed: 0 means that the storage stays. */
+async function disownVolume(container: Container): Promise<void> {
+  const volume = await readVolume(container)
+  if (volume === undefined) return
+  if (volume.path.startsWith(`${container.dir}/`)) {
+    throw new StateError(
+      'state',
+      `Destroying ${container.name} failed: rootfs.managed is 0, and '${volume.path}' would go with the directory`,
+      {
+        hint: `move '${volume.path}' away, or set rootfs.managed to 1 in ${container.configFile}`,
+      },
+    )
+  }
+  await removeFile(volumeFile(container.dir))
+}
+
+/** Failures of single steps as one error. */
+async function together<T>(name: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (error) {
+    const errors: unknown[] = error instanceof AggregateError ? error.errors : [error]
+    const reasons = errors.map((reason) => (reason instanceof Error ? reason.message : String(reason)))
+    const first = errors[0]
+    const code = first instanceof TslxcError ? first.code : 'internal'
+    const hint = first instanceof TslxcError && first.hint !== undefined ? `${first.hint}, then ` : ''
+    throw new TslxcError(code, `Destroying ${name} failed: ${reasons.join('; ')}`, {
+      hint: `${hint}tslxc destroy ${name}`,
+      cause: error,
+    })
+  }
+}

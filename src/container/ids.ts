@@ -1,0 +1,101 @@
+/** Ranges of ids for unprivileged containers, host-wide, in <allocDir>/ids.json under a lock. No two containers share one. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { HostError } from '../lib/errors.ts'
+import { ensureDir, readJson, writeJson } from '../platform/files.ts'
+import { type SubordinateRange, subordinateRanges } from '../platform/host.ts'
+import { withLock } from '../platform/locks.ts'
+import type { Paths } from '../platform/paths.ts'
+import type { StoreContext } from './store.ts'
+
+export const ID_RANGE_COUNT = 65_536
+const FIRST_ID = 1_000_000
+/** The last id is -1, "no id". */
+const END_OF_IDS = 2 ** 32 - 1
+const RECORD_VERSION = 1
+
+export interface IdOwner {
+  readonly lxcpath: string
+  readonly name: string
+}
+
+export interface IdAllocation extends IdOwner {
+  /** First id on the host; ID_RANGE_COUNT of them. Uids and gids alike. */
+  readonly first: number
+}
+
+interface IdFile {
+  readonly version: typeof RECORD_VERSION
+  readonly ranges: readonly IdAllocation[]
+}
+
+const idFile = (paths: Paths): string => join(paths.allocDir, 'ids.json')
+
+export const readIds = async (paths: Paths): Promise<readonly IdAllocation[]> =>
+  (await readJson<IdFile>(idFile(paths), RECORD_VERSION))?.ranges ?? []
+
+/** `idmap` of a config for an allocation. */
+export const idmapLine = ({ first }: IdAllocation): string => `b 0 ${first} ${ID_RANGE_COUNT}`
+
+/**
+ * The range of a container: the one it has, or the lowest free one. Ranges that /etc/subuid and /etc/subgid give to
+ * others are left out.
+ * @throws HostError when there is none
+ */
+export async function allocateIds(context: StoreContext, owner: IdOwner, etc = '/etc'): Promise<IdAllocation> {
+  return await locked(context, async () => {
+    const ranges = await readIds(context.paths)
+    const present = ranges.find((range) => isOwnedBy(range, owner))
+    if (present !== undefined) return present
+    const allocation: IdAllocation = { first: lowestFree(ranges, foreignRanges(etc)), lxcpath: owner.lxcpath, name: owner.name }
+    await write(context.paths, [...ranges, allocation])
+    return allocation
+  })
+}
+
+/** Gives a container's range back; none is success. */
+export async function releaseIds(context: StoreContext, owner: IdOwner): Promise<void> {
+  if (!existsSync(idFile(context.paths))) return
+  await locked(context, async () => {
+    const ranges = await readIds(context.paths)
+    if (!ranges.some((range) => isOwnedBy(range, owner))) return
+    await write(
+      context.paths,
+      ranges.filter((range) => !isOwnedBy(range, owner)),
+    )
+  })
+}
+
+const isOwnedBy = (range: IdOwner, owner: IdOwner): boolean => range.lxcpath === owner.lxcpath && range.name === owner.name
+
+const write = (paths: Paths, ranges: readonly IdAllocation[]): Promise<void> =>
+  writeJson(idFile(paths), { version: RECORD_VERSION, ranges: [...ranges].sort((a, b) => a.first - b.first) } satisfies IdFile)
+
+interface Taken {
+  readonly first: number
+  readonly count: number
+}
+
+function lowestFree(ranges: readonly IdAllocation[], foreign: readonly Taken[]): number {
+  const taken = [...ranges.map(({ first }) => ({ first, count: ID_RANGE_COUNT })), ...foreign]
+  for (let first = FIRST_ID; first + ID_RANGE_COUNT <= END_OF_IDS; ) {
+    const clash = taken.find((range) => first < range.first + range.count && range.first < first + ID_RANGE_COUNT)
+    if (clash === undefined) return first
+    // The next multiple of a range's size behind it, counted from the first id, so that ranges stay aligned.
+    first = FIRST_ID + Math.ceil((clash.first + clash.count - FIRST_ID) / ID_RANGE_COUNT) * ID_RANGE_COUNT
+  }
+  throw new HostError('cannot allocate ids: every range is taken', { hint: "look at /etc/subuid, /etc/subgid and 'tslxc ls'" })
+}
+
+// Root's own lines are for tools that map ids on root's behalf: we are such a tool.
+function foreignRanges(etc: string): SubordinateRange[] {
+  const { uid, gid } = subordinateRanges(etc)
+  return [...uid, ...gid].filter(({ owner }) => owner !== 'root' && owner !== '0')
+}
+
+async function locked<T>(context: StoreContext, action: () => Promise<T>): Promise<T> {
+  const { paths, command } = context
+  await ensureDir(paths.allocDir)
+  // No abort signal: it is short, and undoing after an abort comes through here.
+  return await withLock(paths, { path: `${idFile(paths)}.lock`, object: 'the list of id ranges', command }, action)
+}

@@ -1,0 +1,31 @@
+/** Running verbs that are the native program's, from functions that need their effect. */
+import { join } from 'node:path'
+import { run } from '../platform/exec.ts'
+import type { Paths } from '../platform/paths.ts'
+
+export const nativeProgram = (paths: Pick<Paths, 'installRoot'>): string => join(paths.installRoot, 'dist/tslxc')
+
+export interface StopOptions {
+  /** Kill at once. Also cleans up after a container whose monitor has crashed. */
+  readonly kill: boolean
+  /** Wait this long before killing; the program's own default when absent. */
+  readonly timeoutSeconds?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** LXC's exit code of `stop` for a container that does not run. */
+const NOT_RUNNING = 2
+
+/**
+ * Stops a container; one that does not run is fine. Must not be called under the container's lock, which the cleaning
+ * after a crash takes.
+ * @throws CommandError
+ */
+export async function stopContainer(paths: Paths, name: string, options: StopOptions): Promise<void> {
+  const how = options.kill ? ['-k'] : options.timeoutSeconds === undefined ? [] : ['-t', String(options.timeoutSeconds)]
+  await run([nativeProgram(paths), 'stop', '-P', paths.lxcpath, ...how, name], {
+    env: { TSLXC_ROOT: paths.root },
+    okCodes: [0, NOT_RUNNING],
+    signal: options.signal,
+  })
+}

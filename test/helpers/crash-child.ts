@@ -1,0 +1,40 @@
+/**
+ * Bundled and run as a process of its own: makes or destroys a container and kills itself at the Nth call that changes
+ * the disk. Prints `done` when it got through.
+ */
+import { createRequire, syncBuiltinESMExports } from 'node:module'
+import { destroyContainer } from '../../src/container/destroy.ts'
+import { allocateIds } from '../../src/container/ids.ts'
+import { beginCreation } from '../../src/container/transaction.ts'
+import { makePaths } from '../../src/platform/paths.ts'
+import { storageDriver } from '../../src/storage/index.ts'
+import { exampleContent } from './containers.ts'
+
+const [verb = '', root = '', installRoot = '', killAt = '0'] = process.argv.slice(2)
+const promises = createRequire(import.meta.url)('node:fs/promises') as Record<string, (...args: unknown[]) => unknown>
+let calls = 0
+for (const name of ['open', 'rename', 'mkdir', 'rm', 'chmod']) {
+  const original = promises[name]
+  promises[name] = (...args) => {
+    if (++calls === Number(killAt)) process.kill(process.pid, 'SIGKILL')
+    return original?.(...args)
+  }
+}
+
+syncBuiltinESMExports()
+
+const paths = makePaths({ root, installRoot })
+const context = { paths, command: `tslxc ${verb}` }
+
+async function create(): Promise<void> {
+  await using creation = await beginCreation(context, 'web')
+  await allocateIds(context, { lxcpath: paths.lxcpath, name: 'web' })
+  const driver = storageDriver(paths, 'dir')
+  const at = { dir: creation.container.dir, name: 'rootfs' }
+  await creation.willMake(driver.locate(at))
+  const volume = await driver.create(at)
+  await creation.commit({ ...exampleContent(volume), volume })
+}
+
+await (verb === 'create' ? create() : destroyContainer(context, 'web', { force: true, snapshots: true }))
+process.stdout.write(`done ${calls}\n`)

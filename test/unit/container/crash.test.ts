@@ -1,0 +1,98 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { destroyContainer } from '../../../src/container/destroy.ts'
+import { readIds } from '../../../src/container/ids.ts'
+import { containerOf, listContainers, listLeftovers, readRecord, readVolume } from '../../../src/container/store.ts'
+import { beginCreation } from '../../../src/container/transaction.ts'
+import { NotFoundError } from '../../../src/lib/errors.ts'
+import { helperFile, repositoryRoot } from '../../helpers/addon.ts'
+import { makeContainer, makeTrial, type Trial } from '../../helpers/containers.ts'
+
+const bundle = makeTrial()
+const child = join(bundle.root, 'crash-child.mjs')
+beforeAll(async () => {
+  await build({
+    entryPoints: [helperFile('crash-child.ts')],
+    outfile: child,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    banner: { js: "import { createRequire as __makeRequire } from 'node:module'; const require = __makeRequire(import.meta.url)" },
+  })
+  return () => bundle[Symbol.dispose]()
+})
+
+/** True: the child got through, there is no such call. */
+function runChild(verb: 'create' | 'destroy', trial: Trial, killAt: number): boolean {
+  const result = spawnSync(process.execPath, [child, verb, trial.root, repositoryRoot, String(killAt)], { encoding: 'utf8' })
+  if (result.signal !== 'SIGKILL' && !result.stdout.startsWith('done')) throw new Error(`${result.stderr}${result.stdout}`)
+  return result.signal === null
+}
+
+const options = { force: true, snapshots: true }
+
+/** Whatever was there: after this nothing is. */
+async function destroyAll(trial: Trial): Promise<void> {
+  await destroyContainer(trial, 'web', options).catch((error: unknown) => {
+    if (!(error instanceof NotFoundError)) throw error
+  })
+  const entries = existsSync(trial.paths.lxcpath) ? readdirSync(trial.paths.lxcpath) : []
+  expect(entries.filter((entry) => !entry.startsWith('.'))).toEqual([])
+  expect(await readIds(trial.paths)).toEqual([])
+}
+
+/** Half a container is none; one that is listed is whole. */
+async function expectWholeOrNone(trial: Trial): Promise<boolean> {
+  const [container] = listContainers(trial.paths)
+  if (container === undefined) return false
+  expect(await readRecord(container)).toMatchObject({ template: 'busybox' })
+  expect(existsSync((await readVolume(container))?.path ?? '')).toBe(true)
+  expect(readFileSync(container.configFile, 'utf8')).toContain('rootfs:')
+  return true
+}
+
+const steps = Array.from({ length: 200 }, (_, i) => i + 1)
+
+describe('a creation that was killed', () => {
+  it('is recovered by a create or a destroy of the same name, whichever call it died at', { timeout: 120_000 }, async () => {
+    const seen = { whole: 0, none: 0 }
+    for (const killAt of steps) {
+      using trial = makeTrial()
+      if (runChild('create', trial, killAt)) break
+      if (await expectWholeOrNone(trial)) seen.whole++
+      else seen.none++
+      if (killAt % 2 === 0 && listContainers(trial.paths).length === 0) {
+        await makeContainer(trial, 'web')
+        expect(listLeftovers(trial.paths)).toEqual([])
+        expect(readdirSync(containerOf(trial.paths, 'web').dir).sort()).toEqual(['config.yaml', 'record.json', 'rootfs', 'volume.json'])
+      }
+      await destroyAll(trial)
+    }
+    expect(seen.whole).toBeGreaterThan(0)
+    expect(seen.none).toBeGreaterThan(10)
+  })
+})
+
+describe('a destruction that was killed', () => {
+  it('is finished by the next destroy or create of the same name', { timeout: 120_000 }, async () => {
+    let killed = 0
+    for (const killAt of steps) {
+      using trial = makeTrial()
+      await makeContainer(trial, 'web')
+      if (runChild('destroy', trial, killAt)) break
+      killed++
+      const isThere = await expectWholeOrNone(trial)
+      if (killAt % 2 === 0 && !isThere) {
+        await using creation = await beginCreation(trial, 'web')
+        expect(readdirSync(creation.container.dir)).toEqual(['creating.json'])
+      }
+      await destroyAll(trial)
+      expect(readdirSync(join(trial.paths.lxcpath, '.trash'))).toEqual([])
+    }
+    expect(killed).toBeGreaterThan(3)
+  })
+})
