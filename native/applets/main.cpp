@@ -135,10 +135,7 @@ void take_operands(Invocation &invocation, const VerbTable &table, const ParsedA
 }
 
 std::string absolute(const std::string &path) {
-	char *directory = path.starts_with('/') ? nullptr : ::getcwd(nullptr, 0);
-	const std::string out = directory == nullptr ? path : cat(directory, '/', path);
-	std::free(directory);
-	return out;
+	return path.starts_with('/') ? path : cat(read_link("/proc/self/cwd"), '/', path);
 }
 
 void take_places(Invocation &invocation) {

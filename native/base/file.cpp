@@ -1,6 +1,7 @@
 #include "file.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "error.hpp"
@@ -113,6 +114,16 @@ void make_dirs(const std::string &path, unsigned mode) {
 	if (::mkdir(path.c_str(), mode) < 0 && errno != EEXIST) {
 		throw_errno("mkdir", cat("cannot make directory ", path));
 	}
+}
+
+std::string read_link(const std::string &path) {
+	std::string target(PATH_MAX, '\0');
+	const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+	if (length < 0) {
+		throw_errno("read", cat("cannot read link ", path));
+	}
+	target.resize(static_cast<std::size_t>(length));
+	return target;
 }
 
 bool exists(const std::string &path) {

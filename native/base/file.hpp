@@ -21,6 +21,8 @@ void write_all(int fd, std::string_view content, const std::string &what);
 void write_file_atomic(const std::string &path, std::string_view content, unsigned mode = 0644);
 void make_dirs(const std::string &path, unsigned mode);
 Fd open_or_throw(const std::string &path, int flags, unsigned mode = 0);
+/** Target of a symlink; throws SysError. */
+std::string read_link(const std::string &path);
 bool exists(const std::string &path);
 
 } // namespace tslxc

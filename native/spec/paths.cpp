@@ -1,10 +1,5 @@
 #include "paths.hpp"
 
-#include <limits.h>
-#include <unistd.h>
-
-#include <array>
-
 #include "../base/error.hpp"
 #include "../base/file.hpp"
 #include "../base/text.hpp"
@@ -24,13 +19,8 @@ std::string Paths::lock_file(const std::string &name) const {
 }
 
 std::string install_root() {
-	std::array<char, PATH_MAX> target;
-	const ssize_t length = ::readlink("/proc/self/exe", target.data(), target.size());
-	if (length < 0) {
-		throw_errno("paths", "cannot read /proc/self/exe");
-	}
 	// An upgrade may have replaced the file under a running program: the kernel then appends " (deleted)", to the name only.
-	std::string path(target.data(), static_cast<std::size_t>(length));
+	std::string path = read_link("/proc/self/exe");
 	for (int i = 0; i < 2; i++) {
 		path.resize(path.find_last_of('/') == std::string::npos ? 0 : path.find_last_of('/'));
 	}

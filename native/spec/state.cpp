@@ -14,6 +14,7 @@
 #include "../base/json.hpp"
 #include "../base/process.hpp"
 #include "../base/text.hpp"
+#include "../kernel/cgroup.hpp"
 
 namespace tslxc {
 
@@ -111,7 +112,8 @@ void append_event(int run_dir_fd, const State &state) {
 	write_all(fd.get(), event.done() + '\n', "events.jsonl");
 }
 
-/** Who holds the write lock of the file, 0: nobody. Never to be asked by the holder: closing the file would drop its lock. fcntl_locking(2)
+/** Who holds the write lock of the file; 0: nobody, -1: somebody unknown. Never to be asked by the holder: closing the file would drop its
+ * lock. fcntl_locking(2)
  */
 pid_t lock_holder(const std::string &path) {
 	const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -121,21 +123,10 @@ pid_t lock_holder(const std::string &path) {
 	if (!fd || ::fcntl(fd.get(), F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK) {
 		return 0;
 	}
-	return lock.l_pid;
+	// A holder in another pid namespace has no pid here.
+	return lock.l_pid > 0 ? lock.l_pid : -1;
 }
 
-/** Some process in the payload: the guest's and ours are one or two levels deep. */
-bool any_process(const std::map<std::string, std::string> &cgroups) {
-	for (const auto &[hierarchy, directory] : cgroups) {
-		for (const char *file : {"/cgroup.procs", "/guest/cgroup.procs", "/guest/init.scope/cgroup.procs"}) {
-			const auto text = read_file_if_present(directory + file);
-			if (text && !trim(*text).empty()) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
 } // namespace
 
 const char *state_name(RunState state) {
@@ -233,6 +224,9 @@ Observation observe(const std::string &run_dir) {
 	out.state = parse_state(*text).value_or(State{});
 	const pid_t holder = lock_holder(run_dir + "/monitor.lock");
 	out.monitor_alive = holder != 0;
+	if (holder > 0) {
+		out.state.monitor_pid = holder;
+	}
 	if (out.state.state == RunState::stopped) {
 		return out;
 	}
@@ -250,7 +244,7 @@ Observation observe(const std::string &run_dir) {
 		return stopped;
 	}
 	out.crashed = true;
-	out.state.state = out.init_alive || any_process(out.state.cgroups) ? RunState::aborting : RunState::stopped;
+	out.state.state = out.init_alive || has_processes(out.state.cgroups) ? RunState::aborting : RunState::stopped;
 	return out;
 }
 

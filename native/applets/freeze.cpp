@@ -1,0 +1,57 @@
+#include "../base/json.hpp"
+#include "../base/text.hpp"
+#include "../monitor/client.hpp"
+#include "../spec/state.hpp"
+#include "applets.hpp"
+#include "unattended.hpp"
+
+namespace tslxc {
+
+namespace {
+constexpr int freeze_timeout_ms = 10'000;
+
+State require_running(const Invocation &invocation, const std::string &name) {
+	const Observation seen = observe(invocation.paths.run_dir(name));
+	if (seen.state.state == RunState::stopped) {
+		require_defined(invocation, name);
+		throw_not_running(invocation, name);
+	}
+	if (seen.crashed || monitor_hangs(seen)) {
+		throw_error("state", cat("cannot ", invocation.verb, " '", name, "': its monitor does not answer"), cat("tslxc stop -k ", name));
+	}
+	return seen.state;
+}
+
+std::string state_json(const std::string &name, RunState state) {
+	JsonWriter out('{');
+	out.field("name", name);
+	out.field("state", state_name(state));
+	return out.done();
+}
+
+int freeze_one(const Invocation &invocation, const std::string &name, std::string &json) {
+	if (require_running(invocation, name).state != RunState::frozen) {
+		request_freeze(invocation.paths.run_dir(name), freeze_timeout_ms);
+	}
+	json = state_json(name, RunState::frozen);
+	return 0;
+}
+
+int unfreeze_one(const Invocation &invocation, const std::string &name, std::string &json) {
+	if (require_running(invocation, name).state != RunState::running) {
+		request_unfreeze(invocation.paths.run_dir(name));
+	}
+	json = state_json(name, RunState::running);
+	return 0;
+}
+} // namespace
+
+int freeze_applet(const Invocation &invocation) {
+	return for_each_name(invocation, freeze_one);
+}
+
+int unfreeze_applet(const Invocation &invocation) {
+	return for_each_name(invocation, unfreeze_one);
+}
+
+} // namespace tslxc
