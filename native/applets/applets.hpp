@@ -42,7 +42,7 @@ void say(const Invocation &invocation, std::string_view line);
 /** Writes to stdout; a closed pipe ends the program silently. */
 void print(std::string_view text);
 /** Throws SysError "not-found" when NAME has no configuration. */
-void require_defined(const Invocation &invocation, const std::string &name);
+void require_defined(const Invocation &invocation, const std::string &name, const char *verb = nullptr);
 /** `cannot VERB 'NAME': it is not running`, exit code 1 unless another is given. */
 [[noreturn]] void throw_not_running(const Invocation &invocation, const std::string &name, int exit_code = 1);
 

@@ -71,9 +71,9 @@ void print(std::string_view text) {
 	write_all(STDOUT_FILENO, text, "standard output");
 }
 
-void require_defined(const Invocation &invocation, const std::string &name) {
+void require_defined(const Invocation &invocation, const std::string &name, const char *verb) {
 	if (!exists(invocation.paths.container_dir(name) + "/config.yaml")) {
-		throw_error("not-found", cat("cannot ", invocation.verb, " '", name, "': it doesn't exist"),
+		throw_error("not-found", cat("cannot ", verb == nullptr ? invocation.verb.c_str() : verb, " '", name, "': it doesn't exist"),
 					cat("'tslxc ls' shows what is in ", invocation.paths.lxcpath));
 	}
 }

@@ -102,8 +102,13 @@ constexpr int result_fd = 3;
 	::_exit(1);
 }
 
-/** Runs `compile WORDS…` and returns what it wrote to result_fd. */
-std::string run_compiler(std::vector<std::string> words) {
+struct Compiled {
+	std::string result; // what was written to result_fd
+	std::vector<ErrorInfo> errors;
+};
+
+/** Runs `compile WORDS…`. */
+Compiled run_compiler(std::vector<std::string> words) {
 	words.insert(words.begin(), "compile");
 	const std::string node = node_path();
 	const std::string script = run_script();
@@ -119,14 +124,25 @@ std::string run_compiler(std::vector<std::string> words) {
 	if (pid == 0) {
 		become_compiler(node, script, words, result.get(), errors.get());
 	}
+	Compiled out;
 	if (wait_for(pid) == 0) {
-		return content_of(result.get());
+		out.result = content_of(result.get());
+		return out;
 	}
 	const std::string said = content_of(errors.get());
-	if (const auto error = find_error_line(said)) {
-		throw SysError(*error);
+	out.errors = find_error_lines(said);
+	if (out.errors.empty()) {
+		throw_error("internal", cat("cannot compile the configuration: ", said.empty() ? "Node failed" : trim(said)));
 	}
-	throw_error("internal", cat("cannot compile the configuration: ", said.empty() ? "Node failed" : trim(said)));
+	return out;
+}
+
+std::string run_compiler_or_throw(std::vector<std::string> words) {
+	Compiled compiled = run_compiler(std::move(words));
+	if (!compiled.errors.empty()) {
+		throw SysError(compiled.errors.front());
+	}
+	return compiled.result;
 }
 
 /** Ignores what is no digit of base64. */
@@ -160,21 +176,21 @@ void exec_node(const std::vector<std::string> &words) {
 	exec_words(node, run_script(), words);
 }
 
-void compile_specs(const Paths &paths, const std::vector<std::string> &names) {
+std::vector<ErrorInfo> compile_specs(const Paths &paths, const std::vector<std::string> &names) {
 	std::vector<std::string> words = {"-P", paths.lxcpath};
 	words.insert(words.end(), names.begin(), names.end());
-	run_compiler(std::move(words));
+	return run_compiler(std::move(words)).errors;
 }
 
 void compile_settings() {
-	run_compiler({"--settings"});
+	run_compiler_or_throw({"--settings"});
 }
 
 CompiledSpec compile_once(const Paths &paths, const std::string &name, const std::vector<std::string> &options) {
 	std::vector<std::string> words = {"-P", paths.lxcpath, "--to-fd", cat(result_fd)};
 	words.insert(words.end(), options.begin(), options.end());
 	words.push_back(name);
-	const auto [spec, seccomp] = parse_compiled(run_compiler(std::move(words)));
+	const auto [spec, seccomp] = parse_compiled(run_compiler_or_throw(std::move(words)));
 	return {spec, decode_base64(seccomp)};
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../base/error.hpp"
 #include "../spec/paths.hpp"
 
 namespace tslxc {
@@ -11,8 +12,8 @@ namespace tslxc {
 /** Replaces the process by Node with bin/run.cjs and these words. Throws SysError "host" when Node or run.cjs is absent. */
 [[noreturn]] void exec_node(const std::vector<std::string> &words);
 
-/** Has Node write spec.json and seccomp.bpf of these containers. Throws what Node says is wrong (the first, when several are). */
-void compile_specs(const Paths &paths, const std::vector<std::string> &names);
+/** Has Node write spec.json and seccomp.bpf of these containers. Returns what it says is wrong, an error a broken container. */
+std::vector<ErrorInfo> compile_specs(const Paths &paths, const std::vector<std::string> &names);
 /** Has Node write <run_base>/settings.json. */
 void compile_settings();
 struct CompiledSpec {

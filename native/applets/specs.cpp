@@ -20,7 +20,10 @@ std::string up_to_date_spec(const Paths &paths, const std::string &name) {
 	if (auto text = fresh_spec(directory, build, seen)) {
 		return std::move(*text);
 	}
-	compile_specs(paths, {name});
+	const auto errors = compile_specs(paths, {name});
+	if (!errors.empty()) {
+		throw SysError(errors.front());
+	}
 	// Not checked again for freshness: an edit in this very moment applies to the next start.
 	return read_file(directory + "/spec.json");
 }

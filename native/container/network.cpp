@@ -244,6 +244,10 @@ NetworkView view_network(int pidfd) {
 	}
 	NetworkView view;
 	auto links = netlink->links();
+	for (const auto &link : links) {
+		view.interfaces.push_back(link.name);
+	}
+	std::ranges::sort(view.interfaces);
 	for (const auto &address : netlink->addresses()) {
 		auto link = std::ranges::find(links, address.link_index, &LinkInfo::index);
 		if (link == links.end() || link->name == "lo" || address.scope != RT_SCOPE_UNIVERSE) {

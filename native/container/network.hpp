@@ -22,6 +22,7 @@ void configure_links(const std::vector<InterfacePlan> &plans, const std::vector<
 /** What `ls` and `info` show: addresses inside another process's network namespace, lo and link-local left out. Changes the
  *  caller's namespace for the moment of opening a socket: single-threaded programs only. */
 struct NetworkView {
+	std::vector<std::string> interfaces;						 // sorted, lo among them
 	std::vector<std::pair<std::string, std::string>> ipv4, ipv6; // interface, address
 };
 NetworkView view_network(int pidfd);

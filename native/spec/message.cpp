@@ -67,14 +67,15 @@ Reply parse_reply(std::string_view json) {
 	return out;
 }
 
-std::optional<ErrorInfo> find_error_line(std::string_view text) {
+std::vector<ErrorInfo> find_error_lines(std::string_view text) {
+	std::vector<ErrorInfo> out;
 	for (const std::string &line : split(text, '\n')) {
 		const Json value = line.starts_with("{") ? Json::parse(line, nullptr, false) : Json();
 		if (value.is_object() && value.contains("error") && value["error"].is_object()) {
-			return read_error(value["error"]);
+			out.push_back(read_error(value["error"]));
 		}
 	}
-	return std::nullopt;
+	return out;
 }
 
 std::pair<std::string, std::string> parse_compiled(std::string_view json) {

@@ -1,10 +1,10 @@
 // Short JSON messages: answers of the monitor, the line of the start pipe, errors of a compile child.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "../base/error.hpp"
 
@@ -21,8 +21,8 @@ struct Reply {
 };
 /** `{"ok":true,…}` or `{"ok":false,"error":{…},…}`; text that is neither is an error "native" that quotes it. */
 Reply parse_reply(std::string_view json);
-/** The first line that is `{"error":{…}}`, or nothing. */
-std::optional<ErrorInfo> find_error_line(std::string_view text);
+/** Of every line that is `{"error":{…}}`. */
+std::vector<ErrorInfo> find_error_lines(std::string_view text);
 
 /** `{"spec":{…},"seccomp":"base64"}` of `compile --to-fd`: the spec's JSON and the base64 text, "" when absent. */
 std::pair<std::string, std::string> parse_compiled(std::string_view json);
