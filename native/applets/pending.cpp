@@ -7,12 +7,5 @@ namespace tslxc {
 	__attribute__((weak)) int applet(const Invocation &) { throw_error("internal", "this verb is not there yet"); }
 PENDING(attach_applet)
 PENDING(console_applet)
-PENDING(start_applet)
-PENDING(stop_applet)
-PENDING(freeze_applet)
-PENDING(unfreeze_applet)
-PENDING(wait_applet)
-PENDING(info_applet)
-PENDING(ls_applet)
 
 } // namespace tslxc

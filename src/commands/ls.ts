@@ -4,12 +4,12 @@ import { NativeCommand } from '../cli/native-command.ts'
 export default class Ls extends NativeCommand {
   static override summary = 'List containers'
   static override description =
-    'Columns of the table: NAME, STATE, PID, RAM, SWAP, AUTOSTART, GROUPS, INTERFACE, IPV4, IPV6, UNPRIVILEGED. Several filters are joined by or.'
+    'Columns of the table: NAME, STATE, PID, RAM, SWAP, AUTOSTART, GROUPS, INTERFACE, IPV4, IPV6, UNPRIVILEGED. Several filters are must all hold.'
   static override args = { pattern: Args.string({ description: 'Extended regular expression for the names', ignoreStdin: true }) }
   static override flags = {
     line: Flags.boolean({ char: '1', summary: 'One name a line' } as never),
     fancy: Flags.boolean({ char: 'f', summary: 'A table' }),
-    'fancy-format': Flags.string({ char: 'F', helpValue: 'COLUMNS', summary: 'A table of these columns, joined by commas' }),
+    'fancy-format': Flags.string({ char: 'F', helpValue: 'COLUMNS', summary: 'With -f: these columns, joined by commas' }),
     active: Flags.boolean({ summary: 'Only those that are not stopped' }),
     running: Flags.boolean({ summary: 'Only running ones' }),
     frozen: Flags.boolean({ summary: 'Only frozen ones' }),
@@ -25,5 +25,5 @@ export default class Ls extends NativeCommand {
     }),
     filter: Flags.string({ helpValue: 'REGEX', summary: 'Extended regular expression for the names' }),
   }
-  static override examples = ['tslxc ls', 'tslxc ls -f', 'tslxc ls --running -F NAME,IPV4,RAM']
+  static override examples = ['tslxc ls', 'tslxc ls -f', 'tslxc ls --running -f -F NAME,IPV4,RAM']
 }
