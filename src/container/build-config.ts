@@ -68,10 +68,19 @@ function fillIn(strong: YAMLMap, weak: unknown, document: Document): void {
   for (const pair of weak.items as Pair[]) {
     const key = isScalar(pair.key) ? String(pair.key.value) : String(pair.key)
     const present = strong.get(key, true)
-    if (present === undefined) strong.items.push(pair as never)
+    if (present === undefined) strong.items.push(withoutComment(pair) as never)
     else if (isMap(present)) fillIn(present, pair.value, document)
     else if (LISTS_THAT_ADD_UP.has(key)) strong.set(key, document.createNode(union(plain(pair.value), plain(present))))
   }
+}
+
+/** A remark about the defaults is none about this container. */
+function withoutComment(pair: Pair): Pair {
+  if (isScalar(pair.key)) {
+    pair.key.commentBefore = null
+    pair.key.spaceBefore = false
+  }
+  return pair
 }
 
 const plain = (node: unknown): unknown[] => {

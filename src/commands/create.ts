@@ -1,0 +1,122 @@
+import type { FlagInput } from '@oclif/core/parser'
+import { BaseCommand } from '../cli/base-command.ts'
+import { readEnvironment } from '../cli/environment.ts'
+import { Flags, nameArg } from '../cli/flags.ts'
+import { peekOption } from '../cli/parse.ts'
+import { flagsOfTemplate, templateFlags, withoutDashes } from '../cli/template-flags.ts'
+import type { CreatedContainer } from '../container/create.ts'
+import { UsageError } from '../lib/errors.ts'
+import { makePaths } from '../platform/paths.ts'
+
+const LATER_STORAGE = ['btrfs', 'zfs', 'lvm', 'loop', 'overlay', 'overlayfs', 'rbd', 'nbd']
+
+export default class Create extends BaseCommand<CreatedContainer> {
+  static override summary = 'Create a container'
+  static override description =
+    'Makes a container from a template. The first one of a template fetches its base, later ones copy it from the cache. ' +
+    "The template's own options are taken too, before or after `--`; `tslxc create -t TEMPLATE --help` lists them. " +
+    'Root is locked inside until a password or a key is given; `tslxc attach` always enters.'
+  static override args = { name: nameArg }
+  static override rest = { after: 'dashes', label: 'TEMPLATE-OPTIONS', description: "The template's own options, as in LXC" } as const
+  static override flags = {
+    template: Flags.string({
+      char: 't',
+      helpValue: 'TEMPLATE',
+      summary: "busybox, debian, ubuntu, one of /etc/tslxc/templates, or 'none'",
+      required: true,
+    }),
+    config: Flags.string({ char: 'f', helpValue: 'FILE', summary: 'Start from this configuration, not from default.yaml' }),
+    bdev: Flags.string({ char: 'B', helpValue: 'STORAGE', summary: "Backing storage: dir, or 'best' (dir)", default: 'dir' }),
+    dir: Flags.string({ helpValue: 'PATH', summary: 'Where the root file system shall be (LXCPATH/NAME/rootfs)' }),
+    ip: Flags.string({
+      helpValue: 'ADDRESS[/PREFIX]|auto|dhcp',
+      summary: 'IPv4 address; on a managed network a free one is chosen (auto)',
+    }),
+    link: Flags.string({ helpValue: 'BRIDGE', summary: 'Bridge to join (tslxcbr0)' }),
+    gw: Flags.string({ helpValue: 'ADDRESS', summary: "Default route (the bridge's own address, or the LAN's router)" }),
+    share: Flags.string({
+      helpValue: 'HOST:GUEST[:ro]',
+      summary: 'Directory of the host inside the container; owners look the same on both sides',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    dns: Flags.string({ helpValue: 'ADDRESS', summary: "Name server (the bridge's)", multiple: true, multipleNonGreedy: true }),
+    hostname: Flags.string({ helpValue: 'HOST', summary: 'Host name inside (NAME)' }),
+    privileged: Flags.boolean({ summary: "Without a user namespace: root inside is the host's root" }),
+    'password-file': Flags.string({ helpValue: 'FILE', summary: 'Set the password of root inside to the first line of FILE' }),
+    'auth-key': Flags.string({ char: 'S', helpValue: 'FILE', summary: 'Let the public keys in FILE log in as root by ssh' }),
+    ...templateFlags,
+  }
+  static override examples = [
+    'tslxc create web -t debian --ip 10.0.4.10 --share /srv/www:/srv/www',
+    'tslxc create db -t debian -r trixie --packages postgresql -S ~/.ssh/id_ed25519.pub',
+    'tslxc create -n box -t busybox -- --busybox-path /bin/busybox',
+    'tslxc create -t debian --help',
+  ]
+
+  protected override async extraFlags(argv: readonly string[]): Promise<FlagInput> {
+    const template = peekOption(Create, argv, 'template')
+    if (template === undefined || template === 'none') return {}
+    const { root, installRoot } = readEnvironment()
+    return await flagsOfTemplate(makePaths({ root, installRoot }), template)
+  }
+
+  async run(): Promise<CreatedContainer> {
+    const { args, flags, extra, context } = await this.parse(Create, withoutDashes(this.argv))
+    const { requireRoot } = await import('../platform/host.ts')
+    requireRoot('create', `'${args.name}'`)
+    const { createContainer } = await import('../container/create.ts')
+    const storage = chooseStorage(flags.bdev)
+    return await createContainer(context, {
+      name: args.name,
+      template: flags.template,
+      templateOptions: extra,
+      mirror: context.environment.mirror,
+      flushCache: flags['flush-cache'],
+      configFile: flags.config,
+      storage,
+      dir: flags.dir,
+      ip: flags.ip,
+      link: flags.link,
+      gateway: flags.gw,
+      shares: flags.share ?? [],
+      dns: flags.dns ?? [],
+      privileged: flags.privileged,
+      hostname: flags.hostname,
+      passwordFile: flags['password-file'],
+      authKeyFile: flags['auth-key'],
+      version: this.config.version,
+    })
+  }
+
+  override summarize(made: CreatedContainer): string {
+    const addresses = made.addresses.map(({ index, link, address }) => {
+      const where = link === undefined ? '' : ` on ${link}`
+      return row(`net.${index}`, address === undefined ? `by DHCP${where}` : `${address}${where}`)
+    })
+    return [
+      `created '${made.name}'${made.image === undefined ? '' : ` from ${made.image}`}\n`,
+      ...addresses,
+      ...(made.unprivileged ? [] : [row('privileged', "its root is the host's root")]),
+      row('config', made.configFile),
+      ...(made.rootfs === undefined ? [] : [row('rootfs', made.rootfs), row('root', rootText(made))]),
+      made.rootfs === undefined ? '' : row('next', `tslxc start ${made.name}, then tslxc attach ${made.name}`),
+    ].join('')
+  }
+}
+
+const row = (key: string, value: string): string => `  ${key.padEnd(11)}${value}\n`
+
+function rootText({ name, rootLogin }: CreatedContainer): string {
+  if (rootLogin.length === 0) return `locked, no login; 'tslxc attach ${name}' enters without one`
+  return rootLogin.map((way) => (way === 'password' ? 'has the password of the file' : 'logs in by ssh with the given keys')).join(', ')
+}
+
+/** LXC tries the storages of a list in turn. */
+function chooseStorage(text: string): string {
+  const names = text.split(',').filter((name) => name !== '')
+  if (names.some((name) => name === 'dir' || name === 'none' || name === 'best')) return 'dir'
+  const later = names.find((name) => LATER_STORAGE.includes(name))
+  const reason = later === undefined ? 'there is no such one' : 'it is not supported yet'
+  throw new UsageError(`cannot use the backing storage '${later ?? text}': ${reason}`, { hint: 'pass -B dir' })
+}
