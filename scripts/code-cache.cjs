@@ -1,5 +1,5 @@
 // Writes dist/cli.cache: V8's code for dist/cli.cjs after a warm run, so that lazily compiled functions are in it.
-const { mkdtempSync, renameSync, rmSync, writeFileSync } = require('node:fs')
+const { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 
@@ -10,17 +10,21 @@ const { load } = require('../bin/run.cjs')
 async function main() {
   const root = mkdtempSync(join(tmpdir(), 'tslxc-code-'))
   process.env.TSLXC_ROOT = root
+  mkdirSync(join(root, 'var/lib/tslxc/warm'), { recursive: true, mode: 0o700 })
+  writeFileSync(join(root, 'var/lib/tslxc/warm/config.yaml'), 'uts: { name: warm }\nnet:\n  - { type: veth, link: tslxcbr0 }\n')
   const { script, bundle } = load()
-  const quiet = () => true
-  const { write } = process.stdout
-  process.stdout.write = quiet
-  process.stderr.write = quiet
+  Object.assign(bundle.terminal, { out() {}, err() {} })
   try {
-    for (const argv of [['config', '-l'], ['config', 'get', 'warm', 'uts.name'], ['config', 'get', '--help'], ['--version']]) {
+    // Twice: the first reads tslxc.yaml, later ones find its compiled form.
+    for (const argv of [
+      ['config', 'get', 'warm', 'uts.name'],
+      ['config', 'get', 'warm', 'uts.name'],
+      ['config', '-l'],
+    ]) {
       await bundle.main(argv, bundle.loaders)
     }
+    if (process.exitCode) throw new Error('the warm run failed')
   } finally {
-    process.stdout.write = write
     rmSync(root, { recursive: true, force: true })
   }
   writeFileSync(join(dist, 'cli.cache.new'), script.createCachedData())

@@ -21,7 +21,7 @@
  */
 import { Command } from '@oclif/core/command'
 import type { FlagInput, Input, ParserOutput } from '@oclif/core/parser'
-import { TslxcError, UsageError } from '../lib/errors.ts'
+import { HostError, TslxcError, UsageError } from '../lib/errors.ts'
 import { attachUndoErrors } from '../lib/undo.ts'
 import type { CommandClass } from './command-spec.ts'
 import { getoptSpec } from './command-spec.ts'
@@ -35,6 +35,7 @@ import type { Asked } from './getopt.ts'
 import { getopt } from './getopt.ts'
 import { convert } from './parse.ts'
 import type { Progress } from './progress.ts'
+import { terminal } from './terminal.ts'
 
 /** Not an error: `--help` and its like end parsing. */
 class Question extends Error {
@@ -131,8 +132,8 @@ export abstract class BaseCommand<Result = unknown> extends Command {
   }
 
   async #report(result: Result): Promise<void> {
-    if (this.#common?.json) process.stdout.write(`${JSON.stringify(result ?? null, null, 2)}\n`)
-    else process.stdout.write((await this.print(result)) + (this.#common?.quiet ? '' : await this.summarize(result)))
+    if (this.#common?.json) terminal.out(`${JSON.stringify(result ?? null, null, 2)}\n`)
+    else terminal.out((await this.print(result)) + (this.#common?.quiet ? '' : await this.summarize(result)))
   }
 
   #fail(raised: unknown): void {
@@ -141,9 +142,9 @@ export abstract class BaseCommand<Result = unknown> extends Command {
     // The error may be about the flags themselves, hence the look at the words.
     const own = this.argv.slice(0, this.argv.includes('--') ? this.argv.indexOf('--') : undefined)
     const json = this.#common?.json ?? own.includes('--json')
-    if (json) process.stdout.write(`${JSON.stringify({ error: errorRecord(error) })}\n`)
+    if (json) terminal.out(`${JSON.stringify({ error: errorRecord(error) })}\n`)
     else if (!this.#common?.quiet)
-      process.stderr.write(renderError(error, (this.id ?? '').replaceAll(':', ' '), this.#context?.logLevel ?? 'ERROR'))
+      terminal.err(renderError(error, (this.id ?? '').replaceAll(':', ' '), this.#context?.logLevel ?? 'ERROR'))
   }
 
   #explain(raised: unknown): unknown {
@@ -153,15 +154,26 @@ export abstract class BaseCommand<Result = unknown> extends Command {
     if (raised instanceof UsageError && raised.hint === undefined && this.#common === undefined) {
       return new UsageError(raised.message, { hint: `run '${this.#title} --help'`, exitCode: raised.exitCode, cause: raised.cause })
     }
-    return raised
+    return fromErrno(raised) ?? raised
   }
 
   async #answer(asked: Asked): Promise<void> {
     const { renderHelp, renderUsage } = await import('./help.ts')
     const command = this.ctor as CommandClass
-    if (asked === 'version') process.stdout.write(`${this.config.version}\n`)
-    else if (asked === 'usage') process.stderr.write(renderUsage(command, this.id ?? ''))
-    else process.stderr.write(renderHelp(command, this.id ?? '', await this.extraFlags(this.argv)))
+    if (asked === 'version') terminal.out(`${this.config.version}\n`)
+    else if (asked === 'usage') terminal.err(renderUsage(command, this.id ?? ''))
+    else terminal.err(renderHelp(command, this.id ?? '', await this.extraFlags(this.argv)))
     process.exitCode = asked === 'help-error' ? 1 : 0
   }
+}
+
+/** A system call's failure that nobody below put in words. */
+function fromErrno(raised: unknown): TslxcError | undefined {
+  if (!(raised instanceof Error) || raised instanceof TslxcError || !('errno' in raised) || !('syscall' in raised)) return undefined
+  const { code, syscall, path } = raised as NodeJS.ErrnoException
+  const what = `cannot ${syscall ?? 'go on'}${path === undefined ? '' : ` '${path}'`}: ${raised.message.replace(/^[A-Z]+: /, '').replace(/,.*/, '')}`
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new HostError(what, { code: 'no-space', hint: 'df -h shows what is full', cause: raised })
+  if (code === 'EACCES' || code === 'EPERM') return new HostError(what, { code: 'permission', hint: 'run it with sudo', cause: raised })
+  return new HostError(what, { cause: raised })
 }

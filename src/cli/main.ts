@@ -7,6 +7,7 @@ import type { BaseCommand } from './base-command.ts'
 import type { CommandLoaders } from './command-spec.ts'
 import { readEnvironment } from './environment.ts'
 import { errorRecord, renderError } from './errors.ts'
+import { terminal } from './terminal.ts'
 
 export async function main(argv: readonly string[], loaders: CommandLoaders): Promise<void> {
   const id = findCommand(argv, loaders)
@@ -29,12 +30,11 @@ export function findCommand(argv: readonly string[], loaders: CommandLoaders): s
 
 async function answerWithoutCommand(argv: readonly string[], loaders: CommandLoaders): Promise<void> {
   const [word] = argv
-  if (word === '--version') process.stdout.write(`${packageVersion()}\n`)
+  if (word === '--version') terminal.out(`${packageVersion()}\n`)
   else if (word === undefined || ['--help', '-h', '-?', 'help', '--usage'].includes(word)) {
     const { renderOverview } = await import('./overview.ts')
     const wrong = word === undefined || word === '-?'
-    const output = wrong ? process.stderr : process.stdout
-    output.write(await renderOverview(loaders))
+    terminal[wrong ? 'err' : 'out'](await renderOverview(loaders))
     process.exitCode = wrong ? 1 : 0
   } else await reportUnknown(argv, loaders)
 }
@@ -51,8 +51,8 @@ async function reportUnknown(argv: readonly string[], loaders: CommandLoaders): 
     ? `take one of: ${topic.map((id) => `tslxc ${id.replace(':', ' ')}`).join(', ')}`
     : `${meant}'tslxc --help' lists all`
   const error = new NotFoundError(missing ? `'tslxc ${word}' needs a second word` : `unknown command '${typed}'`, { hint })
-  if (argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: errorRecord(error) })}\n`)
-  else process.stderr.write(renderError(error, '', 'ERROR'))
+  if (argv.includes('--json')) terminal.out(`${JSON.stringify({ error: errorRecord(error) })}\n`)
+  else terminal.err(renderError(error, '', 'ERROR'))
   process.exitCode = 1
 }
 

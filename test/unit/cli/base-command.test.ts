@@ -5,6 +5,7 @@ import type { Config } from '@oclif/core/config'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BaseCommand } from '../../../src/cli/base-command.ts'
 import { Args, Flags, nameArg, withOptionalValue } from '../../../src/cli/flags.ts'
+import { terminal } from '../../../src/cli/terminal.ts'
 import { StateError } from '../../../src/lib/errors.ts'
 
 interface Greeting {
@@ -43,8 +44,7 @@ class Greet extends BaseCommand<Greeting> {
 }
 
 let root = ''
-let written = { stdout: '', stderr: '' }
-const streams = { stdout: process.stdout.write, stderr: process.stderr.write }
+const original = { ...terminal }
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'tslxc-unit-'))
@@ -57,18 +57,17 @@ afterEach(() => {
 })
 
 async function greet(...argv: string[]): Promise<{ stdout: string; stderr: string; code: unknown }> {
-  written = { stdout: '', stderr: '' }
-  for (const name of ['stdout', 'stderr'] as const) {
-    process[name].write = ((text: string) => {
-      written[name] += text
-      return true
-    }) as typeof process.stdout.write
+  const written = { stdout: '', stderr: '' }
+  terminal.out = (text) => {
+    written.stdout += text
+  }
+  terminal.err = (text) => {
+    written.stderr += text
   }
   try {
     await new Greet(argv, { bin: 'tslxc', version: '1.2.3' } as Config).execute()
   } finally {
-    Object.assign(process.stdout, { write: streams.stdout })
-    Object.assign(process.stderr, { write: streams.stderr })
+    Object.assign(terminal, original)
   }
   const code = process.exitCode
   process.exitCode = 0
