@@ -35,9 +35,8 @@ function errorsOf(source: YamlFile, issue: z.core.$ZodIssue, keys?: readonly str
     const wanted = issue.expected === 'array' ? 'a list' : 'a map of keys'
     return [new ConfigError(`${name}: ${wanted} is expected`, placeOf(source, path))]
   }
-  const params = issue.code === 'custom' ? issue.params : undefined
-  const place = params?.['atKey'] === true ? placeOfKey(source, path) : placeOf(source, path)
-  const hint = params?.['hint']
+  const { atKey, hint } = (issue.code === 'custom' ? issue.params : undefined) ?? {}
+  const place = atKey === true ? placeOfKey(source, path) : placeOf(source, path)
   return [new ConfigError(`${labelOf(path)}: ${issue.message}`, place, typeof hint === 'string' ? { hint } : {})]
 }
 

@@ -61,6 +61,8 @@ function locate(top: unknown, path: Path): Found {
   let node = top
   let found: Found = { node, value: offsetOf(node) ?? 0 }
   for (const part of path) {
+    // What is written as a single value stands for the map that holds it as `value`.
+    if (part === 'value' && !isMap(node)) continue
     if (isMap(node)) {
       const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(part))
       // A map may stand for a list of one: the number of its item is written nowhere.

@@ -132,9 +132,14 @@ function replaceValue({ document, text }: YamlFile, path: Path, written: string)
   const node = document.getIn([...path], true) as Node | undefined
   const range = node?.range
   if (!range) return undefined
-  // An empty value has no text of its own: a blank goes before what comes after the colon.
-  const blank = range[0] === range[1] && text[range[0] - 1] === ':' ? ' ' : ''
-  return text.slice(0, range[0]) + blank + written + text.slice(range[1])
+  if (range[0] !== range[1]) return text.slice(0, range[0]) + written + text.slice(range[1])
+  // An empty value has no text of its own: the new one goes right behind the colon, before a comment.
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
+  const key = isMap(parent)
+    ? parent.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === String(path.at(-1)))?.key
+    : undefined
+  const colon = text.indexOf(':', (key as Node | undefined)?.range?.[1] ?? range[0])
+  return colon < 0 ? undefined : `${text.slice(0, colon + 1)} ${written}${text.slice(colon + 1)}`
 }
 
 function insert(source: YamlFile, parent: unknown, rest: Path, written: string): string | undefined {
