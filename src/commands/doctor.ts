@@ -15,7 +15,7 @@ export default class Doctor extends BaseCommand<DoctorReport> {
   async run(): Promise<DoctorReport> {
     const { args, context } = await this.parse(Doctor)
     const { diagnose } = await import('../container/doctor.ts')
-    const report = await diagnose(context.paths, { command: context.command, ...(args.name === undefined ? {} : { name: args.name }) })
+    const report = await diagnose(context, args.name)
     if (report.problems > 0) this.exitCode = 1
     return report
   }

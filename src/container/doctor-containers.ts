@@ -2,24 +2,37 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { compileContainer } from '../compile/write.ts'
-import { NotFoundError, TslxcError } from '../lib/errors.ts'
+import { BusyError, TslxcError } from '../lib/errors.ts'
 import { readLeases, releaseAddresses } from '../network/leases.ts'
 import { findManagedNetwork } from '../network/managed-file.ts'
 import { listLinks } from '../network/managed-host.ts'
-import { loadAddon } from '../platform/addon.ts'
 import { isRoot } from '../platform/host.ts'
-import { configFile, containerDir, type Paths, runDir } from '../platform/paths.ts'
+import type { Paths } from '../platform/paths.ts'
 import type { Spec } from '../runtime/spec.ts'
 import { type Finding, Findings } from './doctor-report.ts'
+import {
+  type Container,
+  CREATING,
+  containerOf,
+  DESTROYING,
+  findContainer,
+  listContainers,
+  lockContainer,
+  type StoreContext,
+  stateOf,
+} from './store.ts'
+import { sweepCrashed } from './sweep.ts'
 
-export async function checkContainers(paths: Paths, command: string): Promise<Finding[]> {
+/** Sweeps what a crashed create or destroy left, and says so. */
+export async function checkContainers(context: StoreContext): Promise<Finding[]> {
+  const { paths } = context
   const found = new Findings('containers')
-  const names = listDirs(paths.lxcpath)
-  const whole = names.filter((name) => existsSync(configFile(paths, name)))
+  const whole = listContainers(paths)
   found.ok(`${whole.length} containers in ${paths.lxcpath}`)
-  for (const name of whole) checkCrash(paths, name, found)
-  for (const name of names.filter((other) => !whole.includes(other))) checkPartial(paths, name, found)
-  if (isRoot()) await releaseOrphans(paths, command, found)
+  for (const { name } of whole) checkCrash(paths, name, found)
+  const names = new Set(whole.map(({ name }) => name))
+  for (const name of listDirs(paths.lxcpath)) if (!names.has(name)) await checkPartial(context, name, found)
+  if (isRoot()) await releaseOrphans(paths, context.command, found)
   return found.list
 }
 
@@ -31,19 +44,33 @@ function listDirs(dir: string): string[] {
 }
 
 function checkCrash(paths: Paths, name: string, found: Findings): void {
-  const { crashed, state } = loadAddon(paths.installRoot).readState(runDir(paths, name))
+  const { crashed, state } = stateOf(paths, name)
   if (!crashed) return
   const what = state === 'ABORTING' ? 'its monitor is gone, its processes still run' : 'its monitor ended without cleaning up'
   found.warn(`'${name}' crashed: ${what}`, `tslxc stop -k ${name}`)
 }
 
-function checkPartial(paths: Paths, name: string, found: Findings): void {
-  const dir = containerDir(paths, name)
-  if (existsSync(join(dir, 'destroying.yaml'))) found.warn(`'${name}' is half destroyed`, `tslxc destroy ${name}`)
-  else if (existsSync(join(dir, 'creating.json')))
-    found.warn(`'${name}' is being made, or its create broke off`, `tslxc doctor again in a moment`)
-  else if (existsSync(join(dir, 'config'))) found.warn(`'${name}' has LXC's config, which is not supported yet`)
-  else found.warn(`${dir} is no container: it has no config.yaml`)
+async function checkPartial(context: StoreContext, name: string, found: Findings): Promise<void> {
+  const container = containerOf(context.paths, name)
+  const isOurs = [CREATING, DESTROYING].some((file) => existsSync(join(container.dir, file)))
+  if (isOurs) return await sweepWhenFree(context, container, found)
+  if (existsSync(join(container.dir, 'config'))) found.warn(`'${name}' has LXC's config, which is not supported yet`)
+  else found.warn(`${container.dir} is no container: it has no config.yaml`, `ls -la ${container.dir}`)
+}
+
+async function sweepWhenFree(context: StoreContext, container: Container, found: Findings): Promise<void> {
+  const { name } = container
+  try {
+    const lock = await lockContainer({ ...context, lockTimeoutMs: 0 }, name)
+    try {
+      if (await sweepCrashed(context, container)) found.ok(`removed what a crash left of '${name}'`)
+    } finally {
+      lock.release()
+    }
+  } catch (error) {
+    if (!(error instanceof BusyError)) throw error
+    found.ok(`'${name}' is being worked on: ${error.message}`)
+  }
 }
 
 // An address whose container is gone was left by a crash between its reservation and the first file of its container.
@@ -60,8 +87,7 @@ async function releaseOrphans(paths: Paths, command: string, found: Findings): P
  *  @throws NotFoundError */
 export async function checkContainer(paths: Paths, name: string): Promise<Finding[]> {
   const found = new Findings('containers')
-  if (!existsSync(configFile(paths, name)))
-    throw new NotFoundError(`cannot check '${name}': there is no such container in ${paths.lxcpath}`, { hint: 'tslxc ls' })
+  await findContainer(paths, name, 'check')
   const spec = await compiled(paths, name, found)
   if (spec === undefined) return found.list
   found.ok(`'${name}': the configuration is right`)

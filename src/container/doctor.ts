@@ -1,21 +1,15 @@
 /** Looks for what keeps containers from working, and names the command that mends each thing. */
 import { isRoot } from '../platform/host.ts'
-import type { Paths } from '../platform/paths.ts'
 import { checkContainer, checkContainers } from './doctor-containers.ts'
 import { checkCgroups, checkKernel, checkLimits, checkProgram, checkStorage, checkUsers } from './doctor-host.ts'
 import { checkNetwork } from './doctor-network.ts'
 import { type DoctorReport, type Finding, Findings } from './doctor-report.ts'
+import type { StoreContext } from './store.ts'
 
-export interface DoctorRequest {
-  /** Checks this container's configuration as well. */
-  readonly name?: string
-  /** What runs, for those who wait: `tslxc doctor`. */
-  readonly command: string
-}
-
-/** Without root only what an ordinary user may see.
+/** Without root only what an ordinary user may see. With `name` that container's configuration as well.
  *  @throws NotFoundError when `name` is no container */
-export async function diagnose(paths: Paths, { name, command }: DoctorRequest): Promise<DoctorReport> {
+export async function diagnose(context: StoreContext, name?: string): Promise<DoctorReport> {
+  const { paths } = context
   const findings: Finding[] = [
     ...checkProgram(paths),
     ...checkKernel(),
@@ -24,7 +18,7 @@ export async function diagnose(paths: Paths, { name, command }: DoctorRequest): 
     ...(await checkNetwork(paths)),
     ...checkStorage(paths),
     ...checkLimits(),
-    ...(isRoot() ? await guarded(() => checkContainers(paths, command)) : []),
+    ...(isRoot() ? await guarded(() => checkContainers(context)) : []),
     ...(name === undefined ? [] : await checkContainer(paths, name)),
   ]
   const count = (level: Finding['level']) => findings.filter((finding) => finding.level === level).length
