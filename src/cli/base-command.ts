@@ -150,7 +150,10 @@ export abstract class BaseCommand<Result = unknown> extends Command {
   #explain(raised: unknown): unknown {
     const { signal } = this.#context ?? {}
     // Whatever broke off because of the signal: the signal is the reason that is told.
-    if (signal?.aborted && signal.reason instanceof TslxcError) return signal.reason
+    if (signal?.aborted && signal.reason instanceof TslxcError) {
+      if (raised instanceof TslxcError && raised !== signal.reason) signal.reason.undoErrors.push(...raised.undoErrors)
+      return signal.reason
+    }
     if (raised instanceof UsageError && raised.hint === undefined && this.#common === undefined) {
       return new UsageError(raised.message, { hint: `run '${this.#title} --help'`, exitCode: raised.exitCode, cause: raised.cause })
     }

@@ -4,7 +4,7 @@ import { NativeCommand } from '../cli/native-command.ts'
 export default class Ls extends NativeCommand {
   static override summary = 'List containers'
   static override description =
-    'Columns of the table: NAME, STATE, PID, RAM, SWAP, AUTOSTART, GROUPS, INTERFACE, IPV4, IPV6, UNPRIVILEGED. Several filters are must all hold.'
+    'Columns of the table: NAME, STATE, PID, RAM, SWAP, AUTOSTART, GROUPS, INTERFACE, IPV4, IPV6, UNPRIVILEGED. All filters must hold.'
   static override args = { pattern: Args.string({ description: 'Extended regular expression for the names', ignoreStdin: true }) }
   static override flags = {
     line: Flags.boolean({ char: '1', summary: 'One name a line' } as never),
