@@ -1,6 +1,7 @@
 /** What every command class declares its flags and arguments with. */
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
+import { checkName } from '../lib/names.ts'
 
 export { Args, Flags }
 
@@ -30,7 +31,15 @@ export const commonFlagsLongPriority = { ...commonFlags, logpriority: { ...commo
 delete commonFlagsLongPriority.logpriority.char
 
 /** The container's name; a class that has it as `name` takes -n NAME as well. */
-export const nameArg = Args.string({ description: 'Name of the container', required: true, ignoreStdin: true })
+export const nameArg = Args.string({
+  description: 'Name of the container',
+  required: true,
+  ignoreStdin: true,
+  parse: async (name) => {
+    checkName(name)
+    return name
+  },
+})
 
 /** A managed network is named by its bridge. */
 export const bridgeArg = Args.string({ description: 'Name of the bridge', default: 'tslxcbr0', ignoreStdin: true })

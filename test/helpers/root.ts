@@ -1,5 +1,5 @@
 /** A TSLXC_ROOT of a test's own, whose containers are killed and whose files are removed at the end. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Outcome, program, type RunOptions, run, runOk } from './program.ts'
 
@@ -11,6 +11,8 @@ export interface TestRoot {
   tslxcWith(options: RunOptions, ...args: string[]): Promise<Outcome>
   /** `tslxc ARGS` that must succeed; its standard output. */
   ok(...args: string[]): Promise<string>
+  /** A busybox container without a network interface but lo, not started. More words go to `create`. */
+  createBusybox(name: string, ...args: string[]): Promise<void>
   /** Kills what runs, removes everything. Call it in afterAll. */
   remove(): Promise<void>
 }
@@ -28,6 +30,11 @@ export function makeRoot(): TestRoot {
     tslxc: (...args) => tslxcWith({}, ...args),
     tslxcWith,
     ok: (...args) => runOk([program, ...args], { env }),
+    async createBusybox(name, ...args) {
+      const config = join(path, 'no-network.yaml')
+      writeFileSync(config, 'net: [{ type: empty }]\n')
+      await runOk([program, 'create', name, '-t', 'busybox', '-f', config, ...args], { env })
+    },
     async remove() {
       const names = existsSync(lxcpath) ? readdirSync(lxcpath).filter((name) => !name.startsWith('.')) : []
       for (const name of names) await tslxcWith({}, 'stop', '-k', '-n', name)

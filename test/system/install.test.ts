@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkout, type Outcome, run, runOk } from '../helpers/program.ts'
+import { makeRoot, type TestRoot } from '../helpers/root.ts'
 
 let base = ''
 let prefix = ''
@@ -59,5 +60,36 @@ describe('install-system', () => {
     expect(await install()).toMatchObject({ code: 1, stderr: expect.stringContaining("bin/tslxc': something else stands there") })
     expect(readFileSync(join(prefix, 'bin/tslxc'), 'utf8')).toBe('mine')
     expect(existsSync(join(prefix, 'lib/tslxc'))).toBe(false)
+  })
+})
+
+describe('an upgrade under a running container', () => {
+  let root: TestRoot
+  beforeAll(() => {
+    root = makeRoot()
+    prefix = join(base, 'upgrade')
+    mkdirSync(prefix)
+  })
+  afterAll(() => root.remove())
+
+  it('leaves it running; the next info, attach and stop work', async () => {
+    const env = { TSLXC_ROOT: root.path }
+    const installed = (...args: string[]): Promise<string> => runOk([join(prefix, 'bin/tslxc'), ...args], { env })
+    const again = (): Promise<string> =>
+      runOk([process.execPath, join(checkout, 'scripts/install-system.mjs'), '--prefix', prefix], { env })
+    await again()
+    await root.createBusybox('kept')
+    await installed('start', 'kept')
+    const pid = await installed('info', '-pH', 'kept')
+    await again()
+    expect(await installed('info', '-pH', 'kept')).toBe(pid)
+    expect(await installed('attach', 'kept', '--', 'echo', 'here')).toBe('here\n')
+    await installed('stop', '-k', 'kept')
+    expect(await installed('info', '-sH', 'kept')).toBe('STOPPED\n')
+    await installed('start', 'kept')
+    await runOk([process.execPath, join(checkout, 'scripts/install-system.mjs'), '--prefix', prefix, '--uninstall'], { env })
+    expect(existsSync(join(root.lxcpath, 'kept/config.yaml'))).toBe(true)
+    expect((await root.ok('info', '-sH', 'kept')).trim()).toBe('RUNNING')
+    await root.ok('stop', '-k', 'kept')
   })
 })
