@@ -12,7 +12,7 @@ import { type LockHandle, loadAddon } from '../platform/addon.ts'
 import { ensureDir, readJson, readTextIfPresent, writeJson } from '../platform/files.ts'
 import { acquireLock } from '../platform/locks.ts'
 import type { Paths } from '../platform/paths.ts'
-import { makeManifest, manifestPaths, sha256, stampDigest } from './manifest.ts'
+import { makeManifest, pathOf, sha256, stampDigest, watchedPaths } from './manifest.ts'
 import type { FetchWork, ImageVolumes } from './source.ts'
 
 const RECORD_VERSION = 1
@@ -148,7 +148,7 @@ async function findDamage<V>(cache: ImageCache<V>, record: ImageRecord<V>, root:
   const manifest = await readTextIfPresent(join(dir, 'manifest'))
   if (manifest === undefined || sha256(manifest) !== record.digest) return 'its manifest was changed'
   const addon = loadAddon(cache.paths.installRoot)
-  const stamps = stampDigest(addon, root, manifestPaths(manifest))
+  const stamps = stampDigest(addon, root, watchedPaths(manifest))
   if (stamps === record.stamps) return undefined
   // Touched, perhaps only moved to another disk: the content decides.
   const found = await makeManifest(root)
@@ -160,7 +160,7 @@ async function findDamage<V>(cache: ImageCache<V>, record: ImageRecord<V>, root:
 function firstDifference(before: string, after: string): string {
   const lines = new Set(after.split('\n'))
   const lost = before.split('\n').find((line) => !lines.has(line))
-  return lost === undefined ? 'files were added' : `${manifestPaths(lost)[0] ?? 'a file'} is not what was fetched`
+  return lost === undefined ? 'files were added' : `${pathOf(lost)} is not what was fetched`
 }
 
 async function fetchImage<V>(cache: ImageCache<V>, wanted: ImageWanted, fingerprint: string, refresh: boolean): Promise<void> {
@@ -194,7 +194,7 @@ async function makeEntry<V>(cache: ImageCache<V>, wanted: ImageWanted, fingerpri
   const { manifest, stamps } = await cache.volumes.withMounted(volume, async (rootfs) => {
     await wanted.fill({ rootfs, workDir, logFile, installRoot, signal: cache.signal, onStep: cache.onStep })
     const made = await makeManifest(rootfs)
-    return { manifest: made, stamps: stampDigest(loadAddon(installRoot), rootfs, manifestPaths(made.text)) }
+    return { manifest: made, stamps: stampDigest(loadAddon(installRoot), rootfs, watchedPaths(made.text)) }
   })
   await removeTree(cache, workDir)
   await writeFile(join(dir, 'manifest'), manifest.text, { mode: 0o600 })

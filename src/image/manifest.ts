@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { NativeAddon } from '../platform/addon.ts'
 
 export interface Manifest {
-  /** A line an entry: type, mode, uid, gid, size, SHA-256 of the content or the link's target, path. Sorted by path. */
+  /** A line an entry: path, type, mode, uid, gid, size, SHA-256 of the content or the link's target. Sorted by path. */
   readonly text: string
   /** SHA-256 of the text. */
   readonly digest: string
@@ -35,19 +35,29 @@ export async function makeManifest(root: string): Promise<Manifest> {
     const content = type === 'f' ? await fileDigest(full) : type === 'l' ? await readlink(full) : ''
     if (type === 'f') sizeBytes += size
     const length = type === 'f' ? size : 0
-    lines.push([type, (mode & 0o7777).toString(8), uid, gid, length, JSON.stringify(content), JSON.stringify(path)].join(' '))
+    lines.push([JSON.stringify(path), type, (mode & 0o7777).toString(8), uid, gid, length, JSON.stringify(content)].join(' '))
   }
   const text = `${lines.join('\n')}\n`
   return { text, digest: sha256(text), entries: lines.length, sizeBytes }
 }
 
-/** Paths of a manifest's entries, as they stand in it. */
-export function manifestPaths(text: string): string[] {
+/**
+ * Paths of a manifest's entries to watch. Symbolic links are left out: a stamp is of what a link leads to, perhaps on the host, and a
+ * link can't be changed, only replaced, which touches its directory.
+ */
+export function watchedPaths(text: string): string[] {
   return text
     .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line.slice(line.indexOf(' "', line.indexOf('" ') + 1) + 1)) as string)
+    .filter((line) => line !== '' && !line.startsWith('l', quotedLength(line) + 1))
+    .map(pathOf)
 }
+
+/** The path in a line of a manifest. */
+export function pathOf(line: string): string {
+  return JSON.parse(line.slice(0, quotedLength(line))) as string
+}
+
+const quotedLength = (line: string): number => /^"(?:[^"\\]|\\.)*"/.exec(line)?.[0].length ?? 0
 
 /**
  * A digest over inode, size, owner, mode and ctime of all paths: equal means that nobody has touched an entry since. The kernel
@@ -67,7 +77,7 @@ export const sha256 = (text: string): string => createHash('sha256').update(text
 
 async function pathsBelow(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true })
-  return entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).sort()
+  return ['.', ...entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))].sort()
 }
 
 async function fileDigest(path: string): Promise<string> {

@@ -76,7 +76,7 @@ describe.skipIf(!isBuilt)('the image cache', () => {
     expect(await fetch()).toBe('fill 1')
     expect(await fetch()).toBe('fill 1')
     expect(readdirSync(entry()).sort()).toEqual(['image.json', 'manifest', expect.stringMatching(/^rootfs-/)])
-    expect(await listImages({ cacheDir })).toMatchObject([{ about: 'test one', entries: 3, sizeBytes: 6 }])
+    expect(await listImages({ cacheDir })).toMatchObject([{ about: 'test one', entries: 4, sizeBytes: 6 }])
   })
 
   it('fetches anew when asked to, and leaves one volume', async () => {
