@@ -131,6 +131,12 @@ void point_ptmx(const Spec &spec, int root_fd) {
 	}
 }
 
+bool runs_an_init(const Spec &spec) {
+	const std::string &program = spec.init.argv.at(0);
+	const std::string name = program.substr(program.rfind('/') + 1);
+	return name == "systemd" || name.ends_with("init");
+}
+
 } // namespace
 
 bool has_console(const Spec &spec) {
@@ -187,7 +193,7 @@ void take_console(const Spec &spec) {
 	if (!terminal) {
 		throw_errno("console", cat("cannot open ", path, " in the container"));
 	}
-	if (has_console(spec)) {
+	if (has_console(spec) && !runs_an_init(spec)) {
 		::ioctl(terminal.get(), TIOCSCTTY, 0);
 	}
 	for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {

@@ -65,7 +65,7 @@ void Life::note_exit(int status) {
 	const bool halted = WIFSIGNALED(status) && WTERMSIG(status) == SIGINT;
 	exit_code_ = halted ? 0 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	console_.drain();
-	if (exit_code_ != 0 || Clock::now() - launched_at_ < std::chrono::seconds(1)) {
+	if (!stop_wanted_ && (exit_code_ != 0 || Clock::now() - launched_at_ < std::chrono::seconds(1))) {
 		state_.console_tail = console_.tail();
 	}
 }

@@ -199,7 +199,7 @@ void Life::settle() {
 		enter_cgroups(cgroups_.monitor, 0);
 		write_file("/proc/self/oom_score_adj", "-1000");
 	} catch (const SysError &error) {
-		log::warn("monitor", error.info().message);
+		log::info("monitor", error.info().message); // without CAP_SYS_RESOURCE: we run all the same
 	}
 }
 
