@@ -20,6 +20,7 @@
 #include "guest_files.hpp"
 #include "hooks.hpp"
 #include "limits.hpp"
+#include "locked_mounts.hpp"
 #include "mounts.hpp"
 #include "network.hpp"
 #include "sync.hpp"
@@ -129,16 +130,23 @@ void change_directory(const Spec &spec) {
 }
 
 /** From the first mount to the new root. Order: /dev before what is mounted below it; hooks between the last mount and pivot_root. */
-void build_root(const InitArguments &arguments, MonitorPeer &monitor, DetachedMounts &mounts, int staging_fd) {
+void build_root(const InitArguments &arguments, MonitorPeer &monitor, MountsPacket &built, int directory_fd) {
 	const Spec &spec = arguments.spec;
 	HookContext hooks;
 	hooks.rootfs_mount = arguments.rootfs_mount;
 	hooks.console = spec.console.path;
 	make_mounts_private();
+	if (built.staging) {
+		attach_staging(built.staging.get(), directory_fd);
+		monitor.send_staged();
+	}
 	run_hooks(spec, "pre-mount", hooks);
-	const Fd root = attach_rootfs(spec, mounts, staging_fd);
+	const Fd root = attach_rootfs(spec, built, directory_fd);
 	mount_dev(spec, root.get());
-	attach_mounts(spec, mounts, root.get());
+	if (built.staging) {
+		monitor.wait_for_locked();
+	}
+	attach_mounts(spec, built, root.get());
 	fill_dev(spec, root.get());
 	const std::vector<Fd> terminals = make_terminals(spec, root.get());
 	std::vector<int> masters;
@@ -186,13 +194,13 @@ void take_on_limits(const InitArguments &arguments) {
 		write_file("/proc/self/oom_score_adj", arguments.oom_score);
 	}
 	// Opened before the ids change: afterwards the host's 0700 directories on the way are closed to us.
-	const Fd staging = has_rootfs(spec) ? open_or_throw(arguments.rootfs_mount, O_PATH | O_DIRECTORY) : Fd();
-	DetachedMounts mounts = monitor.receive_mounts();
+	const Fd directory = has_rootfs(spec) || !spec.mounts.empty() ? open_or_throw(arguments.rootfs_mount, O_PATH | O_DIRECTORY) : Fd();
+	MountsPacket built = monitor.receive_mounts();
 	if (spec.unprivileged()) {
 		become_namespace_root();
 	}
 	die_with_parent();
-	build_root(arguments, monitor, mounts, staging.get());
+	build_root(arguments, monitor, built, directory.get());
 	hide_paths(spec.security);
 	set_hostname(spec);
 	write_guest_files(spec.files);

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "../base/error.hpp"
 #include "../base/file.hpp"
 #include "../base/process.hpp"
@@ -15,6 +17,7 @@
 #include "hooks.hpp"
 #include "init.hpp"
 #include "limits.hpp"
+#include "locked_mounts.hpp"
 #include "mounts.hpp"
 #include "network.hpp"
 #include "sync.hpp"
@@ -141,6 +144,19 @@ std::string read_filter(const LaunchRequest &request) {
 	return name.empty() ? std::string() : read_file(cat(request.paths.run_dir(request.spec.name), '/', name), 1u << 20);
 }
 
+void hand_over_mounts(const LaunchRequest &request, InitPeer &init, int userns_fd) {
+	const DetachedMounts mounts = build_monitor_mounts(request.spec, userns_fd);
+	if (std::ranges::none_of(mounts, [](const BuiltMount &mount) { return mount.locked && mount.fd; })) {
+		init.send_mounts(mounts, -1);
+		return;
+	}
+	const LockedMounts staging(request.paths.run_base, mounts);
+	init.send_mounts(mounts, staging.clone_fd());
+	init.receive_staged();
+	staging.propagate(mounts);
+	init.send_locked();
+}
+
 Links make_container_links(const Spec &spec, pid_t pid) {
 	Links links;
 	if (!spec.creates("net") || spec.join_namespaces.contains("net")) {
@@ -204,7 +220,7 @@ Launched launch(const LaunchRequest &request) {
 		write_id_maps(child.pid(), spec.idmap);
 		userns = open_or_throw(cat("/proc/", child.pid(), "/ns/user"), O_RDONLY);
 	}
-	init.send_mounts(build_monitor_mounts(spec, userns.get()));
+	hand_over_mounts(request, init, userns.get());
 	// From here on init works on its mounts while we make the links.
 	Links links = make_container_links(spec, child.pid());
 	init.send_links(links);

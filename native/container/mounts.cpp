@@ -12,6 +12,7 @@
 #include "../kernel/idmap.hpp"
 #include "../kernel/mount.hpp"
 #include "../kernel/syscalls.hpp"
+#include "locked_mounts.hpp"
 
 namespace tslxc {
 
@@ -28,15 +29,14 @@ std::string describe(const MountEntry &entry) {
 	}
 }
 
-/** Runs a part of an entry's mount; its error names the entry, and is only logged for an optional one. False: skipped. */
-bool try_entry(const MountEntry &entry, const std::function<void()> &work) {
+/** Runs a part of an entry's mount; its error names the entry, and is only logged for an optional one. */
+void try_entry(const MountEntry &entry, const std::function<void()> &work) {
 	try {
 		work();
-		return true;
 	} catch (SysError &error) {
 		if (entry.optional) {
 			log::debug("mount", cat("skipped ", describe(entry), ": ", error.info().message));
-			return false;
+			return;
 		}
 		error.info().step = "mount";
 		error.info().message = cat("cannot mount ", describe(entry), ": ", error.info().message);
@@ -85,6 +85,15 @@ void put_in_place(const MountEntry &entry, int mount_fd, int root_fd) {
 	if (!entry.propagation.empty()) {
 		set_mount_propagation(mount_fd, "", propagation_of(entry.propagation), entry.propagation.starts_with('r'));
 	}
+}
+
+/** Empty: it was optional and is not there. */
+Fd take_built(MountsPacket &built, int index) {
+	const auto found = std::ranges::find(built.mounts, index, &BuiltMount::index);
+	if (found == built.mounts.end()) {
+		return {};
+	}
+	return found->locked ? open_locked(built.staging.get(), index) : std::move(found->fd);
 }
 
 void mask(const std::string &path) {
@@ -141,7 +150,7 @@ DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd) {
 		}
 		Fd mount;
 		try_entry(entry, [&] { mount = build_detached_mount(entry, userns_fd, without_root_fd.get()); });
-		mounts.emplace_back(static_cast<int>(i), std::move(mount));
+		mounts.push_back({static_cast<int>(i), std::move(mount), wants_lock(spec, entry)});
 	}
 	return mounts;
 }
@@ -152,15 +161,15 @@ void make_mounts_private() {
 	}
 }
 
-Fd attach_rootfs(const Spec &spec, DetachedMounts &mounts, int staging_fd) {
+Fd attach_rootfs(const Spec &spec, MountsPacket &built, int directory_fd) {
 	if (!has_rootfs(spec)) {
 		return open_or_throw("/", O_PATH | O_DIRECTORY);
 	}
 	const MountEntry &entry = spec.mounts[0];
 	Fd root;
 	try_entry(entry, [&] {
-		root = entry.by_monitor ? std::move(mounts.at(0).second) : build_own_mount(entry, staging_fd);
-		move_mount_to(root.get(), staging_fd, "");
+		root = entry.by_monitor ? std::move(built.mounts.at(0).fd) : build_own_mount(entry, directory_fd);
+		move_mount_to(root.get(), directory_fd, "");
 		if (!entry.propagation.empty()) {
 			set_mount_propagation(root.get(), "", propagation_of(entry.propagation), entry.propagation.starts_with('r'));
 		}
@@ -168,23 +177,15 @@ Fd attach_rootfs(const Spec &spec, DetachedMounts &mounts, int staging_fd) {
 	return root;
 }
 
-void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd) {
+void attach_mounts(const Spec &spec, MountsPacket &built, int root_fd) {
 	for (std::size_t i = has_rootfs(spec) ? 1 : 0; i < spec.mounts.size(); ++i) {
 		const MountEntry &entry = spec.mounts[i];
-		Fd mount;
-		if (entry.by_monitor) {
-			const auto found =
-				std::find_if(mounts.begin(), mounts.end(), [i](const auto &built) { return built.first == static_cast<int>(i); });
-			if (found == mounts.end() || !found->second) {
-				continue;
-			}
-			mount = std::move(found->second);
-		}
+		const int index = static_cast<int>(i);
 		try_entry(entry, [&] {
-			if (!mount) {
-				mount = build_own_mount(entry, root_fd);
+			Fd mount = entry.by_monitor ? take_built(built, index) : build_own_mount(entry, root_fd);
+			if (mount) {
+				put_in_place(entry, mount.get(), root_fd);
 			}
-			put_in_place(entry, mount.get(), root_fd);
 		});
 	}
 }

@@ -20,9 +20,9 @@ DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd);
 /** Init: mounts are private from here on. */
 void make_mounts_private();
 /** Init: attaches the rootfs at a directory that was opened in this mount namespace. The descriptor of the mounted root. */
-Fd attach_rootfs(const Spec &spec, DetachedMounts &mounts, int staging_fd);
+Fd attach_rootfs(const Spec &spec, MountsPacket &built, int directory_fd);
 /** Init: all other entries in order. */
-void attach_mounts(const Spec &spec, DetachedMounts &mounts, int root_fd);
+void attach_mounts(const Spec &spec, MountsPacket &built, int root_fd);
 /** Init: the rootfs becomes `/`, the old root goes. */
 void enter_rootfs(int root_fd);
 /** Init, after enter_rootfs. */

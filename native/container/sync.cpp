@@ -96,21 +96,35 @@ void InitPeer::send(const std::string &text, const std::vector<int> &fds) {
 	}
 }
 
-void InitPeer::send_mounts(const DetachedMounts &mounts) {
+void InitPeer::send_mounts(const DetachedMounts &mounts, int staging_fd) {
 	std::size_t done = 0;
 	do {
 		const std::size_t end = std::min(done + mounts_per_packet, mounts.size());
 		Json entries = Json::array();
 		std::vector<int> fds;
 		for (; done < end; ++done) {
-			const bool present = static_cast<bool>(mounts[done].second);
-			entries.push_back(Json{mounts[done].first, present});
-			if (present) {
-				fds.push_back(mounts[done].second.get());
+			const BuiltMount &mount = mounts[done];
+			const bool sent = mount.fd && !mount.locked;
+			entries.push_back({{"index", mount.index}, {"sent", sent}, {"locked", mount.fd && mount.locked}});
+			if (sent) {
+				fds.push_back(mount.fd.get());
 			}
 		}
-		send(Json{{"m", "mounts"}, {"entries", entries}, {"last", done == mounts.size()}}.dump(), fds);
+		const bool last = done == mounts.size();
+		const bool staging = last && staging_fd >= 0;
+		if (staging) {
+			fds.push_back(staging_fd);
+		}
+		send(Json{{"m", "mounts"}, {"entries", entries}, {"last", last}, {"staging", staging}}.dump(), fds);
 	} while (done < mounts.size());
+}
+
+void InitPeer::receive_staged() {
+	expect(socket_.get(), "staged");
+}
+
+void InitPeer::send_locked() {
+	send(R"({"m":"locked"})");
 }
 
 void InitPeer::send_links(const Links &links) {
@@ -146,17 +160,29 @@ void InitPeer::wait_for_exec() {
 	}
 }
 
-DetachedMounts MonitorPeer::receive_mounts() {
-	DetachedMounts mounts;
+MountsPacket MonitorPeer::receive_mounts() {
+	MountsPacket packet;
 	for (bool last = false; !last;) {
 		Message message = expect_from_monitor(socket_.get(), "mounts");
 		last = message.body.at("last");
 		std::size_t next = 0;
 		for (const Json &entry : message.body.at("entries")) {
-			mounts.emplace_back(entry.at(0).get<int>(), entry.at(1).get<bool>() ? std::move(message.fds.at(next++)) : Fd());
+			packet.mounts.push_back({entry.at("index").get<int>(), entry.at("sent").get<bool>() ? std::move(message.fds.at(next++)) : Fd(),
+									 entry.at("locked").get<bool>()});
+		}
+		if (message.body.at("staging").get<bool>()) {
+			packet.staging = std::move(message.fds.at(next));
 		}
 	}
-	return mounts;
+	return packet;
+}
+
+void MonitorPeer::send_staged() {
+	send_packet(socket_.get(), R"({"m":"staged"})");
+}
+
+void MonitorPeer::wait_for_locked() {
+	expect_from_monitor(socket_.get(), "locked");
 }
 
 Links MonitorPeer::receive_links() {

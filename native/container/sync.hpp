@@ -5,6 +5,8 @@
 //     detached mounts built   ── mounts + fds ────────▶  enters its cgroups and their namespace, then waits:
 //                                (more packets follow     its ids are mapped. setresuid 0, private mounts,
 //                                 until "last")           pre-mount hooks, rootfs, /dev, mounts
+//                             ◀── staged ──────────────  only with locked mounts: locked_mounts.hpp
+//                             ── locked ──────────────▶
 //     links made              ── links ───────────────▶  configured after pivot_root
 //                             ◀── terminals + fds ─────  masters: /dev/console first when there is one, then the ttys
 //                             ◀── ready ───────────────  all is set up but limits, capabilities, filter, exec
@@ -27,8 +29,17 @@
 
 namespace tslxc {
 
-/** Position in spec.mounts → the detached mount; an empty one was optional and could not be built. */
-using DetachedMounts = std::vector<std::pair<int, Fd>>;
+struct BuiltMount {
+	int index; // position in spec.mounts
+	Fd fd;	   // empty: it was optional and could not be built; at init's end also: it comes through the staging
+	bool locked = false;
+};
+using DetachedMounts = std::vector<BuiltMount>;
+
+struct MountsPacket {
+	DetachedMounts mounts;
+	Fd staging; // of locked mounts (locked_mounts.hpp); empty: there are none
+};
 
 /** Position in spec.network → its gateways with `auto` resolved. */
 using Gateways = std::vector<std::vector<InterfaceGateway>>;
@@ -42,7 +53,10 @@ struct Links {
 class InitPeer {
 public:
 	explicit InitPeer(Fd socket) : socket_(std::move(socket)) {}
-	void send_mounts(const DetachedMounts &mounts);
+	/** staging_fd < 0: no mount is locked. */
+	void send_mounts(const DetachedMounts &mounts, int staging_fd);
+	void receive_staged();
+	void send_locked();
 	void send_links(const Links &links);
 	void send_exec();
 	/** The masters, in init's order. */
@@ -60,7 +74,9 @@ private:
 class MonitorPeer {
 public:
 	explicit MonitorPeer(Fd socket) : socket_(std::move(socket)) {}
-	DetachedMounts receive_mounts();
+	MountsPacket receive_mounts();
+	void send_staged();
+	void wait_for_locked();
 	Links receive_links();
 	void send_terminals(const std::vector<int> &masters);
 	void send_ready();
