@@ -3,7 +3,6 @@
 //   -t TEMPLATE     busybox needs no network; default debian
 //   --undo          take back what earlier runs made on the host, and nothing else
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -158,15 +157,20 @@ async function confirm(question, command) {
   if (!['', 'y', 'yes'].includes(answer)) throw new Failure(`stopped; nothing was installed. By hand:\n    ${command}`)
 }
 
+/** Whether node_modules holds what the lock file asks for, by npm's own record of what it installed. */
+function modulesAreThere() {
+  const installed = join(checkout, 'node_modules/.package-lock.json')
+  if (!existsSync(installed)) return false
+  const packagesOf = (file) => JSON.parse(readFileSync(file, 'utf8')).packages
+  const present = packagesOf(installed)
+  const wanted = Object.entries(packagesOf(join(checkout, 'package-lock.json'))).filter(([path, { optional }]) => path !== '' && !optional)
+  return wanted.every(([path, { version }]) => present[path]?.version === version)
+}
+
 function installModules() {
-  const stamp = join(checkout, 'node_modules/.lock-digest')
-  const digest = createHash('sha256')
-    .update(readFileSync(join(checkout, 'package-lock.json')))
-    .digest('hex')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return
+  if (modulesAreThere()) return
   say('npm ci: the libraries')
   show(['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error'])
-  writeFileSync(stamp, digest)
 }
 
 /** The newest change below a directory of the checkout, in ms. */
