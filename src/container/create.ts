@@ -89,7 +89,7 @@ export async function createContainer(context: StoreContext & Surroundings, requ
     const volume = await makeVolume(creation, context, plan)
     const made = await creation.commit({ config, record: recordOf(plan), ...(volume === undefined ? {} : { volume }) })
     // Only a cache: whoever needs it next makes it again.
-    await writeCompiled(context.paths, request.name).catch(() => undefined)
+    if (volume !== undefined) await writeCompiled(context.paths, request.name).catch(() => undefined)
     return report(plan, made.configFile, draft.addresses, volume)
   } catch (error) {
     throw attachUndoErrors(error)
@@ -206,7 +206,9 @@ async function checkedConfig(
     version: request.version,
     ...(prepared === undefined ? {} : { templateDigest: prepared.template.digest }),
   })
-  await compileContainer(paths, container.name, { text })
+  if (prepared !== undefined) await compileContainer(paths, container.name, { text })
+  // Without a root file system it can't be started yet: its keys alone are checked.
+  else loadConfig(container.configFile, { confDirs: paths.confDirs, text })
   return text
 }
 
