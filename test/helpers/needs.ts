@@ -1,5 +1,5 @@
 /** Tests say why they can't run; the reporter prints it. */
-import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
 import type { TestContext } from 'vitest'
 
 /** Skips the running test with its reason, e.g. `needs(ctx, hasCgroup2(), 'no cgroup v2 here')`. */
@@ -24,10 +24,3 @@ function firstNetwork(): string | undefined {
     return undefined
   }
 }
-
-export const isUnifiedCgroup = (): boolean => existsSync('/sys/fs/cgroup/cgroup.controllers')
-
-export const kernelHas = (fileSystem: string): boolean =>
-  readFileSync('/proc/filesystems', 'utf8')
-    .split('\n')
-    .some((line) => line.trim().endsWith(fileSystem))
