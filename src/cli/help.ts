@@ -11,6 +11,8 @@ export interface OptionLine {
   readonly label: string
   readonly text: string
   readonly common: boolean
+  /** A heading of its own, e.g. for a template's options. */
+  readonly group?: string
 }
 
 const ASKING: readonly OptionLine[] = [
@@ -27,6 +29,7 @@ export function optionLines(command: CommandClass, extra: FlagInput = {}): Optio
       label: optionLabel(name, flag),
       text: flag.summary ?? flag.description ?? '',
       common: flag.helpGroup === 'COMMON',
+      ...(flag.helpGroup === undefined || flag.helpGroup === 'COMMON' ? {} : { group: flag.helpGroup }),
     }))
   const name = { label: '-n, --name=NAME', text: 'Name of the container, instead of the first word', common: true }
   const own = lines.filter(({ common }) => !common)
@@ -58,12 +61,20 @@ export function renderHelp(command: CommandClass, id: string, extra: FlagInput =
   const words = Object.entries(command.args ?? {}).map(([name, arg]) => [name.toUpperCase(), arg.description ?? ''] as const)
   if (command.rest !== undefined) words.push([command.rest.label, command.rest.description])
   if (words.length > 0) lines.push('Arguments:', ...words.flatMap(([label, text]) => entry(label, text)), '')
-  const options = optionLines(command, extra)
-  const own = options.filter(({ common }) => !common)
-  if (own.length > 0) lines.push('Options:', ...own.flatMap(({ label, text }) => entry(label, text)), '')
-  lines.push('Common options:', ...options.filter(({ common }) => common).flatMap(({ label, text }) => entry(label, text)))
-  if (command.examples?.length) lines.push('', 'Examples:', ...command.examples.map((example) => `  ${exampleText(example)}`))
-  return `${lines.join('\n')}\n`
+  for (const [heading, options] of grouped(optionLines(command, extra))) {
+    lines.push(`${heading}:`, ...options.flatMap(({ label, text }) => entry(label, text)), '')
+  }
+  if (command.examples?.length) lines.push('Examples:', ...command.examples.map((example) => `  ${exampleText(example)}`), '')
+  return lines.join('\n')
+}
+
+function grouped(options: readonly OptionLine[]): Map<string, OptionLine[]> {
+  const groups = new Map<string, OptionLine[]>()
+  for (const option of options) {
+    const heading = option.group ?? (option.common ? 'Common options' : 'Options')
+    groups.set(heading, [...(groups.get(heading) ?? []), option])
+  }
+  return groups
 }
 
 export function exampleText(example: NonNullable<CommandClass['examples']>[number]): string {

@@ -12,7 +12,7 @@ export const templateFlags = {
 export async function flagsOfTemplate(paths: Paths, name: string): Promise<FlagInput> {
   const { loadTemplate } = await import('../template/load.ts')
   const template = loadTemplate(paths, name)
-  const group = `TEMPLATE ${name.toUpperCase()}`
+  const group = `Options of the template ${name}`
   return Object.fromEntries(
     template.options.map(({ name: option, flag, summary, type, value, multiple, default: preset }) => {
       const shown = preset === undefined || preset.includes('<%') ? summary : `${summary} (${preset})`
