@@ -12,6 +12,7 @@
 #include "../base/error.hpp"
 #include "../base/file.hpp"
 #include "../base/json.hpp"
+#include "../base/log.hpp"
 #include "../base/process.hpp"
 #include "../base/text.hpp"
 #include "../kernel/cgroup.hpp"
@@ -200,7 +201,8 @@ std::optional<State> parse_state(std::string_view json) {
 	return out;
 }
 
-void publish_state(int run_dir_fd, const State &state) {
+namespace {
+void replace_state(int run_dir_fd, const State &state) {
 	{
 		const Fd fd(::openat(run_dir_fd, "state.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
 		if (!fd) {
@@ -211,8 +213,29 @@ void publish_state(int run_dir_fd, const State &state) {
 	if (::renameat(run_dir_fd, "state.json.new", run_dir_fd, "state.json") < 0) {
 		throw_errno("state", "cannot replace state.json");
 	}
-	// After the state: who is woken by the event finds the state as the event says.
-	append_event(run_dir_fd, state);
+}
+
+bool is_on_the_way_down(RunState state) {
+	return state == RunState::stopping || state == RunState::aborting || state == RunState::stopped;
+}
+} // namespace
+
+void publish_state(int run_dir_fd, const State &state) {
+	try {
+		replace_state(run_dir_fd, state);
+		// After the state: who is woken by the event finds the state as the event says.
+		append_event(run_dir_fd, state);
+	} catch (const SysError &error) {
+		if (!is_on_the_way_down(state.state)) {
+			throw;
+		}
+		// A full run directory must not keep a container from ending. An absent state is STOPPED.
+		log::warn("state", error.what());
+		::unlinkat(run_dir_fd, "state.json.new", 0);
+		if (state.state == RunState::stopped) {
+			::unlinkat(run_dir_fd, "state.json", 0);
+		}
+	}
 }
 
 Observation observe(const std::string &run_dir) {

@@ -43,7 +43,8 @@ std::string write_state(const State &state);
 /** Unknown keys are ignored: the file may come from a monitor of another version (the one compatibility promise). */
 std::optional<State> parse_state(std::string_view json);
 
-/** Writes state.json by rename and appends {"time","state",…} to events.jsonl. run_dir is open, the container's own. */
+/** Writes state.json by rename and appends {"time","state",…} to events.jsonl. run_dir is open, the container's own.
+ * On the way down (STOPPING, ABORTING, STOPPED) a failure is only logged: a full directory keeps nothing running. */
 void publish_state(int run_dir_fd, const State &state);
 
 struct Observation {

@@ -91,7 +91,10 @@ export async function beginCreation(context: StoreContext, name: string): Promis
   try {
     await clearTheWay(context, container)
     await makeDir(container.dir)
-    await writeJournal(context, container, [])
+    await writeJournal(context, container, []).catch(async (error: unknown) => {
+      await sweepCrashed(context, container)
+      throw error
+    })
     return new Creation(context, container, lock)
   } catch (error) {
     lock.release()

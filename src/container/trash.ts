@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { TslxcError } from '../lib/errors.ts'
 import { ensureDir, renameDurable } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
@@ -12,11 +13,21 @@ const trashDir = (paths: Paths): string => join(paths.lxcpath, '.trash')
 /** Absent is success. Follows no symlink, crosses no mount. */
 export async function discardDir(paths: Paths, dir: string, name: string): Promise<void> {
   if (!existsSync(dir)) return
-  await ensureDir(trashDir(paths))
+  await removeTree(paths, await moveAside(paths, dir, name))
+}
+
+/** Where the directory is now: a full disk must not keep it, so it may stay where it was. */
+async function moveAside(paths: Paths, dir: string, name: string): Promise<string> {
   // The pid tells whether whoever is removing it still lives.
   const aside = join(trashDir(paths), `${process.pid}.${randomBytes(4).toString('hex')}.${name}`)
-  await renameDurable(dir, aside)
-  await removeTree(paths, aside)
+  try {
+    await ensureDir(trashDir(paths))
+    await renameDurable(dir, aside)
+    return aside
+  } catch (error) {
+    if (error instanceof TslxcError && error.code === 'no-space' && existsSync(dir)) return dir
+    throw error
+  }
 }
 
 /** Removes what commands that died have left. */
