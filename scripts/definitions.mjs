@@ -8,7 +8,7 @@ function loadBundle(root) {
 
 /** Keys of config.yaml, and of tslxc.yaml. */
 export function readKeys(root) {
-  return { keys: loadBundle(root).keys.KEYS, settings: [] }
+  return { keys: loadBundle(root).keys.KEYS, settings: loadBundle(root).keys.SETTINGS }
 }
 
 /** Sorted by id. */

@@ -105,3 +105,10 @@ export const KEYS: readonly KeyDescription[] = TABLE.trim()
 
 /** In the order of the manual page. */
 export const describeKeys = (): readonly KeyDescription[] => KEYS
+
+/** The keys of tslxc.yaml, the settings of the whole system. */
+export const SETTINGS: readonly KeyDescription[] = [
+  { key: 'lxcpath', type: 'directory', default: '/var/lib/tslxc', text: 'Where containers are, when no `-P` says it.' },
+  { key: 'default_config', type: 'file', default: 'default.yaml', text: 'What a new container starts from.' },
+  { key: 'log.level', type: 'level', default: 'ERROR', text: 'How much the commands log, when no `-l` says it.' },
+]

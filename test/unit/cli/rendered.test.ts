@@ -9,7 +9,7 @@ import { renderCompletion } from '../../../scripts/render-completion.mjs'
 import { renderManPages } from '../../../scripts/render-man.mjs'
 import * as commandSpec from '../../../src/cli/command-spec.ts'
 import * as help from '../../../src/cli/help.ts'
-import { KEYS } from '../../../src/config/describe.ts'
+import { KEYS, SETTINGS } from '../../../src/config/describe.ts'
 import { commandIds, loadCommand } from '../../helpers/commands.ts'
 import { needs } from '../../helpers/needs.ts'
 import { checkout, run, runOk } from '../../helpers/program.ts'
@@ -28,7 +28,7 @@ afterAll(() => rmSync(dir, { recursive: true }))
 describe('man pages', () => {
   it('are clean roff', async (context) => {
     needs(context, existsSync('/usr/bin/mandoc'), 'mandoc is not installed')
-    for (const [file, text] of renderManPages(checkout, definitions, { keys: KEYS, settings: [] })) {
+    for (const [file, text] of renderManPages(checkout, definitions, { keys: KEYS, settings: SETTINGS })) {
       const { stdout } = await run(['mandoc', '-Tlint', '-Wwarning'], { input: text })
       expect({ file, complaints: stdout.split('\n').filter((line) => line !== '' && !line.includes('missing date')) }).toEqual({
         file,
@@ -39,7 +39,7 @@ describe('man pages', () => {
 
   it('show options and examples as they are typed', async (context) => {
     needs(context, existsSync('/usr/bin/mandoc'), 'mandoc is not installed')
-    const pages = renderManPages(checkout, definitions, { keys: KEYS, settings: [] })
+    const pages = renderManPages(checkout, definitions, { keys: KEYS, settings: SETTINGS })
     const text = await runOk(['sh', '-c', 'mandoc -Tutf8 | col -b'], { input: pages.get('tslxc-attach.1') ?? '' })
     expect(text).toContain('-e, --elevated-privileges[=PRIVS]')
     expect(text).toContain('tslxc attach web -- ls -l /srv')
