@@ -14,6 +14,7 @@
 
 #include "../base/error.hpp"
 #include "../base/text.hpp"
+#include "../kernel/caps.hpp"
 #include "../kernel/syscalls.hpp"
 
 namespace tslxc {
@@ -80,6 +81,8 @@ void change_ids(uid_t uid, gid_t gid, const std::vector<gid_t> &groups) {
 		throw_errno("ids", cat("cannot become uid ", uid, " gid ", gid, " in the container"), errno,
 					"check init.uid, init.gid and init.groups");
 	}
+	// Leaving uid 0 clears the effective set, permitted or not: capabilities(7). Steps after this one need it.
+	set_capabilities(~std::uint64_t{0});
 }
 
 void set_no_new_privileges() {

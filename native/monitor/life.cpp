@@ -80,6 +80,7 @@ int Life::run() {
 /** A full /run must not end a container: the state is then late, and the log says so. */
 void Life::publish(RunState state) {
 	state_.state = state;
+	log::info("state", state_name(state));
 	try {
 		publish_state(run_dir_.get(), state_);
 	} catch (const SysError &error) {
@@ -118,6 +119,7 @@ bool Life::start() {
 	console_.configure(spec_->console);
 	halt_signal_ = spec_->init.halt_signal;
 	reboot_signal_ = spec_->init.reboot_signal;
+	stop_signal_ = spec_->init.stop_signal;
 	ephemeral_ = spec_->ephemeral;
 	devices_ = spec_->devices;
 	has_end_hooks_ = has_hooks(*spec_, "stop") || has_hooks(*spec_, "post-stop") ||
@@ -162,6 +164,7 @@ void Life::launch_init(const Spec &spec, const std::string &oom_score) {
 	publish(RunState::running);
 	phase_ = Phase::running;
 	rebooting_ = false;
+	stop_signal_sent_ = false;
 }
 
 /** An init that is gone by now never was a start. One look, no waiting: a good start pays a system call. */

@@ -100,7 +100,8 @@ private:
 	std::vector<Client> clients_;
 	std::vector<DeviceRule> devices_;
 	std::optional<int> halt_signal_;
-	int reboot_signal_ = 0;
+	int reboot_signal_ = 0, stop_signal_ = 0;
+	bool stop_signal_sent_ = false;
 	bool ephemeral_ = false;
 	bool has_end_hooks_ = false;
 

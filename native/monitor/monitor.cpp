@@ -24,10 +24,27 @@ void fill_standard_streams() {
 	}
 }
 
+/** log.file and log.level. A log that can't be opened stops no container. */
+void open_log(const Spec &spec) {
+	log::Level level{};
+	if (log::parse_level(spec.log_level, level)) {
+		log::set_level(level);
+	}
+	if (spec.log_file.empty()) {
+		return;
+	}
+	try {
+		log::set_file(spec.log_file);
+	} catch (const SysError &error) {
+		log::warn("log", error.info().message);
+	}
+}
+
 int live(MonitorRequest request) {
 	const bool foreground = request.foreground;
 	fill_standard_streams();
 	log::set_container(request.spec.name);
+	open_log(request.spec);
 	set_process_title(cat("[tslxc monitor] ", request.paths.lxcpath, ' ', request.spec.name));
 	if (!foreground && ::chdir("/") < 0) {
 		log::warn("monitor", "cannot change to /");

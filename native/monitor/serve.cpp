@@ -125,9 +125,15 @@ void Life::signal_init(int number) {
 	thaw_if_frozen();
 }
 
-/** The pid namespace dies with its init. A frozen process of cgroup v1 dies only when it is thawed. */
+/** The pid namespace dies with its init. A frozen process of cgroup v1 dies only when it is thawed.
+ *  Another signal.stop than SIGKILL can be ignored: the second time, or some seconds later, it is SIGKILL. */
 void Life::kill_init() {
-	sys::pidfd_send_signal(launched_.pidfd.get(), SIGKILL);
+	const bool is_last = stop_signal_sent_ || stop_signal_ == 0;
+	sys::pidfd_send_signal(launched_.pidfd.get(), is_last ? SIGKILL : stop_signal_);
+	stop_signal_sent_ = true;
+	if (!is_last && stop_signal_ != SIGKILL) {
+		kill_at_ = Clock::now() + std::chrono::seconds(5);
+	}
 	if (state_.state == RunState::frozen || state_.state == RunState::freezing) {
 		thaw(cgroups_.payload);
 	}
@@ -189,7 +195,7 @@ void Life::check_deadlines() {
 	}
 	if (kill && phase_ == Phase::running) {
 		kill_at_.reset();
-		kill_init();
+		kill_init(); // may set it again
 	}
 }
 
