@@ -36,9 +36,16 @@ const OCLIF_PARTS = {
 // The Command class does so too, against EPIPE: cli/terminal.ts stands for it.
 const STDOUT_HANDLER = /process\.stdout\.on\('error'[\s\S]*?\n\}\);\n/
 
+// How oclif would lay out its errors: cli/errors.ts does that.
+const OCLIF_TEXT = /^(wrap-ansi|string-width|strip-ansi|indent-string|clean-stack|ansis|widest-line)$/
+
 const withoutOclifParts = {
   name: 'without-oclif-parts',
   setup(builder) {
+    builder.onResolve({ filter: OCLIF_TEXT }, ({ path, importer }) =>
+      importer.includes('/@oclif/core/') ? { path, namespace: 'plain-text' } : undefined,
+    )
+    builder.onLoad({ filter: /.*/, namespace: 'plain-text' }, () => ({ contents: 'module.exports = (text) => text', loader: 'js' }))
     builder.onLoad({ filter: /@oclif\/core\/lib\/.*\.js$/ }, ({ path }) => {
       if (path.endsWith('/core/lib/command.js')) return { contents: withoutStdoutHandler(readFileSync(path, 'utf8')), loader: 'js' }
       const part = OCLIF_PARTS[path.split('@oclif/core/lib/')[1]]
