@@ -1,7 +1,7 @@
 /** `config edit`: the editor works on a copy, which becomes the configuration when all of it is understood. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { StateError, TslxcError } from '../lib/errors.ts'
+import { ConfigError, StateError, TslxcError } from '../lib/errors.ts'
 import { commandLine } from '../lib/values.ts'
 import { runAttached } from '../platform/exec.ts'
 import { containerDir, type Paths } from '../platform/paths.ts'
@@ -55,7 +55,8 @@ async function editUntilValid(paths: Paths, request: EditRequest, { file, before
       return text
     } catch (error) {
       // Saved again as it was: whoever sits there gives up.
-      if (text === last || !(error instanceof TslxcError)) throw keptAt(file, error)
+      // What is no matter of the text an editor can't mend either.
+      if (text === last || !(error instanceof ConfigError)) throw keptAt(file, error)
       last = text
       if (!(await request.goOnAfter(error))) throw keptAt(file, error)
     }
@@ -64,5 +65,7 @@ async function editUntilValid(paths: Paths, request: EditRequest, { file, before
 
 function keptAt(file: string, error: unknown): unknown {
   if (!(error instanceof TslxcError)) return error
-  return Object.assign(error, { hint: `your text is kept in ${file}` })
+  // A hint about the text is not needed by one who gave it up.
+  const mend = error.hint === undefined || error instanceof ConfigError ? '' : `${error.hint}; `
+  return Object.assign(error, { hint: `${mend}your text is kept in ${file}` })
 }
