@@ -32,7 +32,8 @@ function linePattern(line: string): string {
     .replace(/veth\w+/g, 'veth\\w+')
     .replace(/ (bytes|KiB|MiB)\b/g, ' (?:bytes|KiB|MiB)')
     .replace(/\d+(\\\.\d+)?(?= \(\?:bytes| seconds)/g, '[\\d.]+')
+    .replace(/\\.yaml:\d+:\d+/, '\\.yaml:\\d+:\\d+')
     .replace(/^(PID: +)\d+/, '$1\\d+')
-    .replace(/ +/g, ' +')
+    .replace(/[ \t]+/g, '\\s+')
     .concat(' *')
 }

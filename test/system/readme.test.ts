@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Example, expectedPattern, readExamples } from '../helpers/console-blocks.ts'
 import { expectNoLeaks } from '../helpers/leaks.ts'
@@ -35,7 +36,8 @@ class Shell {
     const mark = `end-of-${Math.random()}`
     this.#child.stdin.write(`{ ${command}\n} 2>&1 </dev/null; printf '\\n%s %s\\n' ${mark} $?\n`)
     const end = new RegExp(`\\n${mark} (\\d+)\\n`)
-    await expect.poll(() => end.test(this.#output), { timeout: 120_000, interval: 20 }).toBe(true)
+    for (const deadline = Date.now() + 120_000; !end.test(this.#output); await sleep(20))
+      if (Date.now() > deadline) throw new Error(`no end of '${command}': ${this.#output}`)
     const found = end.exec(this.#output)
     return { status: Number(found?.[1]), output: this.#output.slice(0, found?.index).replaceAll(this.root, '') }
   }
