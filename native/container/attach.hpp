@@ -1,0 +1,63 @@
+// Runs a command inside a running container. No lock, no monitor.
+#pragma once
+
+#include <sched.h>
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../base/error.hpp"
+#include "../base/fd.hpp"
+#include "../spec/spec.hpp"
+#include "../spec/state.hpp"
+
+namespace tslxc {
+
+struct AttachRequest {
+	std::string name;
+	const Spec &spec;	 // in force
+	const State &state;	 // as observed; init is alive
+	std::string filter;	 // content of the seccomp filter in force
+	int namespaces = 0;	 // CLONE_NEW* to enter
+	bool keep_capabilities = false, keep_cgroup = false, keep_lsm = false; // elevated
+	bool remount = false;												   // /proc and /sys afresh, without the container's mount namespace
+	std::optional<uid_t> uid;
+	std::optional<gid_t> gid;
+	std::optional<unsigned long> personality;
+	std::vector<std::string> env;  // complete
+	std::vector<std::string> argv; // empty: the user's shell
+	Fd pty_log;
+	/** Shows an error in the child; its result is the child's exit code. */
+	std::function<int(const ErrorInfo &)> report;
+};
+
+/** All namespaces that the container has of its own. */
+int container_namespaces(const Spec &spec);
+/** Waits for the command's end. Its exit code, 128 + signal when it was killed; 126 and 127 when it could not be run. Throws SysError. */
+int attach(const AttachRequest &request);
+
+// Inside, attach.cpp → attach_child.cpp:
+
+/** Which of the standard streams are terminals, and how the caller's terminal is set. */
+struct AttachTerminal {
+	bool stream[3] = {false, false, false};
+	termios modes{};
+	winsize size{};
+	bool any() const { return stream[0] || stream[1] || stream[2]; }
+};
+struct AttachChild {
+	const AttachRequest &request;
+	const AttachTerminal &terminal;
+	std::vector<Fd> cgroup_entries; // v1 `tasks`, opened by the parent
+	Fd init;						// pidfd
+	Fd socket;						// takes the pty's master; empty without a terminal
+	sigset_t signals;				// the caller's mask
+	std::string cwd;
+};
+/** Already in the pid namespace and the v2 cgroup. */
+[[noreturn]] void run_attach_child(AttachChild child);
+
+} // namespace tslxc
