@@ -2,7 +2,10 @@
 #pragma once
 
 #include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
+#include <termios.h>
 
 #include <functional>
 #include <optional>
@@ -11,30 +14,34 @@
 
 #include "../base/error.hpp"
 #include "../base/fd.hpp"
+#include "../kernel/cgroup.hpp"
 #include "../spec/spec.hpp"
 #include "../spec/state.hpp"
 
 namespace tslxc {
 
 struct AttachRequest {
+	AttachRequest(std::string container, const Spec &in_force, const State &observed)
+		: name(std::move(container)), spec(in_force), state(observed) {}
 	std::string name;
-	const Spec &spec;	 // in force
-	const State &state;	 // as observed; init is alive
-	std::string filter;	 // content of the seccomp filter in force
-	int namespaces = 0;	 // CLONE_NEW* to enter
+	const Spec &spec;													   // in force
+	const State &state;													   // as observed; init is alive
+	std::string filter;													   // content of the seccomp filter in force
+	int namespaces = 0;													   // CLONE_NEW* to enter
 	bool keep_capabilities = false, keep_cgroup = false, keep_lsm = false; // elevated
 	bool remount = false;												   // /proc and /sys afresh, without the container's mount namespace
 	std::optional<uid_t> uid;
 	std::optional<gid_t> gid;
 	std::optional<unsigned long> personality;
-	std::vector<std::string> env;  // complete
-	std::vector<std::string> argv; // empty: the user's shell
+	std::vector<std::string> env;	   // complete
+	std::vector<std::string> kept_env; // names that HOME, USER, LOGNAME and SHELL of the guest's passwd do not replace
+	std::vector<std::string> argv;	   // empty: the user's shell
 	Fd pty_log;
 	/** Shows an error in the child; its result is the child's exit code. */
 	std::function<int(const ErrorInfo &)> report;
 };
 
-/** All namespaces that the container has of its own. */
+/** All namespaces that the container has of its own, as CLONE_NEW* flags. */
 int container_namespaces(const Spec &spec);
 /** Waits for the command's end. Its exit code, 128 + signal when it was killed; 126 and 127 when it could not be run. Throws SysError. */
 int attach(const AttachRequest &request);
@@ -51,10 +58,10 @@ struct AttachTerminal {
 struct AttachChild {
 	const AttachRequest &request;
 	const AttachTerminal &terminal;
-	std::vector<Fd> cgroup_entries; // v1 `tasks`, opened by the parent
-	Fd init;						// pidfd
-	Fd socket;						// takes the pty's master; empty without a terminal
-	sigset_t signals;				// the caller's mask
+	CgroupEntries cgroups;
+	Fd init;		  // pidfd
+	Fd socket;		  // takes the pty's master; empty without a terminal
+	sigset_t signals; // the caller's mask
 	std::string cwd;
 };
 /** Already in the pid namespace and the v2 cgroup. */

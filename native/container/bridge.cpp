@@ -82,7 +82,8 @@ public:
 
 private:
 	std::array<pollfd, slots> wanted() const {
-		bool reads_keyboard = bridge_.keyboard >= 0 && !keyboard_closed_ && to_guest_.empty() && (bridge_.mode == nullptr || bridge_.mode->raw());
+		bool reads_keyboard =
+			bridge_.keyboard >= 0 && !keyboard_closed_ && to_guest_.empty() && (bridge_.mode == nullptr || bridge_.mode->raw());
 		short for_master = static_cast<short>((!to_screen_.full() ? POLLIN : 0) | (!to_guest_.empty() ? POLLOUT : 0));
 		return {{
 			{signal_fd_.get(), POLLIN, 0},
@@ -180,7 +181,7 @@ private:
 		auto number = static_cast<int>(info.ssi_signo);
 		bool raw = bridge_.mode != nullptr && bridge_.mode->raw();
 		if (number == SIGWINCH) {
-			copy_window_size(bridge_.window, bridge_.master);
+			copy_window_size(bridge_.window, bridge_.follower >= 0 ? bridge_.follower : bridge_.master);
 		} else if (number == SIGCONT) {
 			resume();
 		} else if (number == SIGTSTP) {
@@ -202,7 +203,7 @@ private:
 		if (bridge_.mode != nullptr && bridge_.keyboard >= 0) {
 			bridge_.mode->enter();
 		}
-		copy_window_size(bridge_.window, bridge_.master);
+		copy_window_size(bridge_.window, bridge_.follower >= 0 ? bridge_.follower : bridge_.master);
 	}
 
 	const Bridge &bridge_;

@@ -46,7 +46,27 @@ void RawTerminal::restore() {
 	::sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
-Pty open_pty(const termios *modes, const winsize *size) {
+namespace {
+
+void dress(int slave, const termios &outer, const winsize &size, bool plain_output) {
+	termios modes{};
+	if (::tcgetattr(slave, &modes) == 0) {
+		// Erase, interrupt and the like as the user has them; all else stays a fresh terminal's, whatever the outer one is set to.
+		for (int i : {VINTR, VQUIT, VERASE, VKILL, VEOF, VSUSP, VSTART, VSTOP, VWERASE, VLNEXT, VREPRINT}) {
+			modes.c_cc[i] = outer.c_cc[i];
+		}
+		modes.c_iflag |= outer.c_iflag & IUTF8;
+		if (plain_output) {
+			modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
+		}
+		::tcsetattr(slave, TCSANOW, &modes);
+	}
+	::ioctl(slave, TIOCSWINSZ, &size);
+}
+
+} // namespace
+
+Pty open_pty(const termios &outer, const winsize &size, bool plain_output) {
 	// The instance's own ptmx: /dev/ptmx may be a node or link of the guest's making.
 	Fd master(::open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
 	if (!master) {
@@ -65,12 +85,7 @@ Pty open_pty(const termios *modes, const winsize *size) {
 	if (!slave) {
 		throw_errno("terminal", "cannot open a terminal in the container");
 	}
-	if (modes != nullptr) {
-		::tcsetattr(slave.get(), TCSANOW, modes);
-	}
-	if (size != nullptr) {
-		::ioctl(slave.get(), TIOCSWINSZ, size);
-	}
+	dress(slave.get(), outer, size, plain_output);
 	return {std::move(master), std::move(slave)};
 }
 

@@ -35,9 +35,9 @@ private:
 struct Pty {
 	Fd master, slave;
 };
-/** A pty of the devpts at /dev/pts as the caller sees it, checked to be one. `modes` and `size` are the outer terminal's. The master is
- *  non-blocking. Throws SysError. */
-Pty open_pty(const termios *modes, const winsize *size);
+/** A pty of the devpts at /dev/pts as the caller sees it, checked to be one, with the size and the control characters of the outer
+ * terminal. `plain_output` leaves the translation of newlines to that. The master is non-blocking. Throws SysError. */
+Pty open_pty(const termios &outer, const winsize &size, bool plain_output);
 /** A second open file description of a terminal, so that O_NONBLOCK does not reach whoever shares the first. The same one duplicated,
  *  and blocking, where the terminal belongs to another user. */
 Fd reopen_terminal(int fd, int flags);
@@ -51,7 +51,8 @@ struct Bridge {
 	int session = -1; // a socket: the loop ends at its end of file
 	int log = -1;	  // gets what the screen gets
 	int escape = -1;  // this byte, then `q` detaches, twice sends it once
-	int window = -1;  // whose size the master follows at SIGWINCH
+	int window = -1;  // whose size is followed at SIGWINCH
+	int follower = -1; // what follows it; −1: the master
 	RawTerminal *mode = nullptr;
 };
 struct BridgeEnd {
