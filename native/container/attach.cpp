@@ -126,13 +126,13 @@ int exit_code_of(int status) {
 int follow_signals(pid_t child) {
 	auto set = forwarded_signals();
 	for (;;) {
+		// First: a signal that came while a terminal was served is already taken.
 		int status = 0;
+		if (::waitpid(child, &status, WNOHANG) == child) {
+			return exit_code_of(status);
+		}
 		siginfo_t info{};
-		if (::sigwaitinfo(&set, &info) == SIGCHLD) {
-			if (::waitpid(child, &status, WNOHANG) == child) {
-				return exit_code_of(status);
-			}
-		} else if (info.si_signo != 0) {
+		if (::sigwaitinfo(&set, &info) > 0 && info.si_signo != SIGCHLD) {
 			forward(child, info);
 		}
 	}
