@@ -158,9 +158,12 @@ async function findDamage<V>(cache: ImageCache<V>, record: ImageRecord<V>, root:
 }
 
 function firstDifference(before: string, after: string): string {
-  const lines = new Set(after.split('\n'))
-  const lost = before.split('\n').find((line) => !lines.has(line))
-  return lost === undefined ? 'files were added' : `${pathOf(lost)} is not what was fetched`
+  const [then, now] = [before.split('\n'), after.split('\n')]
+  const [known, found] = [new Set(then), new Set(now)]
+  const lost = then.find((line) => !found.has(line))
+  if (lost !== undefined) return `'${pathOf(lost)}' is not what was fetched`
+  const added = now.find((line) => !known.has(line))
+  return `'${added === undefined ? '' : pathOf(added)}' was added`
 }
 
 async function fetchImage<V>(cache: ImageCache<V>, wanted: ImageWanted, fingerprint: string, refresh: boolean): Promise<void> {

@@ -102,7 +102,7 @@ describe.skipIf(!isBuilt)('the image cache', () => {
     await fetch()
     writeFileSync(join(onlyVolume(), 'etc/issue'), 'FILL 1')
     await fetch()
-    expect(steps).toContain("the cached image 'test one' is damaged (etc/issue is not what was fetched): fetching it again")
+    expect(steps).toContain("the cached image 'test one' is damaged ('etc/issue' is not what was fetched): fetching it again")
   })
 
   it('still uses an image whose files were touched, not changed', async () => {
