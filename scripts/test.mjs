@@ -10,6 +10,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const results = join(root, 'test-results')
 // Debian images of the tests; filled in the host's network, before the tests leave it.
 const imageCache = join(results, 'cache')
+// Packages for the repository that a test serves on loopback.
+const debs = join(results, 'debs')
 const isRoot = process.geteuid?.() === 0
 const total = { passed: 0, failed: 0, skipped: 0 }
 
@@ -99,7 +101,7 @@ function project(name, wrapper = []) {
   const file = join(results, `${name}.json`)
   rmSync(file, { force: true })
   const { status } = run([...wrapper, bin('vitest'), 'run', '--project', name, '--passWithNoTests'], {
-    env: { TSLXC_TEST_CACHE: imageCache },
+    env: { TSLXC_TEST_CACHE: imageCache, TSLXC_TEST_DEBS: debs },
   })
   const counts = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { passed: 0, failed: status === 0 ? 0 : 1, skipped: 0 }
   // What vitest found wrong besides its tests.
@@ -128,6 +130,8 @@ function fillImageCache() {
   mkdirSync(imageCache, { recursive: true, mode: 0o700 })
   const env = { TSLXC_CACHE: imageCache, TSLXC_ROOT: join(results, 'root') }
   check('image fetch debian', [join(root, 'bin/tslxc'), 'image', 'fetch', 'debian'], { env })
+  if (!existsSync(join(debs, 'archives/partial')))
+    check('packages for a repository', [process.execPath, 'test/helpers/fetch-debs.mjs', debs])
 }
 
 // In order; each is a name on the command line.

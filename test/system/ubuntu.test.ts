@@ -1,0 +1,77 @@
+/** Ubuntu's default suite, from a repository on loopback that is named as it and made of Debian's packages, signed with a key of its own. */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type AptRepository, serveRepository } from '../helpers/apt-repository.ts'
+import { expectNoLeaks } from '../helpers/leaks.ts'
+import { checkout } from '../helpers/program.ts'
+import { makeRoot, type TestRoot } from '../helpers/root.ts'
+
+const debs = join(process.env.TSLXC_TEST_DEBS ?? '', 'archives')
+const FETCH_MS = 600_000
+
+let root: TestRoot
+let mirror: AptRepository
+
+expectNoLeaks()
+
+describe.skipIf(!existsSync(debs))('the ubuntu template', () => {
+  beforeAll(async () => {
+    root = makeRoot()
+    mkdirSync(join(root.path, 'repository'))
+    mirror = await serveRepository({ debs, dir: join(root.path, 'repository'), suite: 'noble', components: ['main', 'universe'] })
+  })
+  afterAll(async () => {
+    mirror[Symbol.dispose]()
+    await root.remove()
+  })
+
+  const env = () => ({ TSLXC_CACHE: join(root.path, 'cache'), http_proxy: undefined, HTTP_PROXY: undefined, no_proxy: '127.0.0.1' })
+  const fetch = (template: string, ...options: string[]) =>
+    root.tslxcWith(
+      { env: env(), timeoutMs: FETCH_MS },
+      ...['image', 'fetch', template, '--mirror', mirror.url, '--security-mirror', mirror.url, '--locale', 'C.UTF-8', ...options],
+    )
+  const imagesDir = () => join(root.path, 'cache/images')
+  const entries = () => (existsSync(imagesDir()) ? readdirSync(imagesDir()).filter((name) => /^[0-9a-f]{32}$/.test(name)) : [])
+
+  it('refuses what is not signed with its keys, says so, and leaves nothing but the log', { timeout: FETCH_MS }, async () => {
+    const { code, stderr } = await fetch('ubuntu')
+    expect(code).toBe(1)
+    expect(stderr).toContain("cannot fetch image 'ubuntu noble amd64': mmdebstrap failed")
+    expect(stderr).toMatch(/ {2}log: .*\.log\n/)
+    expect(stderr).toContain('hint: pass the keyring of that mirror with --keyring FILE')
+    expect(entries()).toEqual([])
+  })
+
+  it('names a release that the mirror does not have', { timeout: FETCH_MS }, async () => {
+    const { stderr } = await fetch('ubuntu', '--keyring', mirror.keyring, '-r', 'nightly')
+    expect(stderr).toContain(`hint: check that ${mirror.url} has this release (-r), or pass --mirror URL`)
+    expect(entries()).toEqual([])
+  })
+
+  it('fetches noble by mmdebstrap', { timeout: FETCH_MS }, async () => {
+    const { code, stdout, stderr } = await fetch('ubuntu', '--keyring', mirror.keyring)
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    expect(stdout).toMatch(/^ubuntu noble amd64: fetched, /)
+    const [entry = ''] = entries()
+    const rootfs = readdirSync(join(imagesDir(), entry)).find((name) => name.startsWith('rootfs-')) ?? ''
+    const sources = readFileSync(join(imagesDir(), entry, rootfs, 'etc/apt/sources.list.d/ubuntu.sources'), 'utf8')
+    expect(sources).toContain('Suites: noble-security\nComponents: main universe\nSigned-By: /etc/apt/keyrings/test-archive-keyring.gpg')
+    expect(existsSync(join(imagesDir(), entry, rootfs, 'etc/apt/keyrings/test-archive-keyring.gpg'))).toBe(true)
+  })
+
+  it('fetches it by debootstrap too, which has no script for it', { timeout: FETCH_MS }, async () => {
+    const own = join(root.path, 'etc/tslxc/templates')
+    cpSync(join(checkout, 'templates/ubuntu'), join(own, 'slow'), { recursive: true })
+    cpSync(join(checkout, 'templates/_common'), join(own, '_common'), { recursive: true })
+    const text = readFileSync(join(own, 'slow/template.yaml'), 'utf8')
+    writeFileSync(join(own, 'slow/template.yaml'), text.replace('kind: bootstrap', 'kind: bootstrap\n  tool: debootstrap'))
+    const refused = await fetch('slow')
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain('--keyring FILE')
+    const { code, stderr } = await fetch('slow', '--keyring', mirror.keyring, '-F')
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    expect(stderr).toContain('ubuntu noble amd64: configuring the base system')
+  })
+})
