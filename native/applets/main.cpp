@@ -11,6 +11,7 @@
 #include "../base/file.hpp"
 #include "../base/log.hpp"
 #include "../base/text.hpp"
+#include "../monitor/monitor.hpp"
 #include "../spec/settings.hpp"
 #include "applets.hpp"
 #include "node.hpp"
@@ -198,6 +199,9 @@ int main(int argc, char **argv) {
 	::umask(022);
 	Invocation invocation;
 	std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+	if (!words.empty() && words[0] == resume_monitor_word) {
+		resume_monitor(words);
+	}
 	const char *slash = argc > 0 ? std::strrchr(argv[0], '/') : nullptr;
 	const std::string program = argc > 0 ? (slash == nullptr ? argv[0] : slash + 1) : "tslxc";
 	if (program.starts_with("tslxc-")) {

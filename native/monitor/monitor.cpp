@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include "../base/error.hpp"
+#include "../base/file.hpp"
 #include "../base/log.hpp"
 #include "../base/process.hpp"
 #include "../base/text.hpp"
+#include "../kernel/protect.hpp"
 #include "life.hpp"
 
 namespace tslxc {
@@ -26,6 +28,7 @@ void fill_standard_streams() {
 
 /** log.file and log.level. A log that can't be opened stops no container. */
 void open_log(const Spec &spec) {
+	log::set_container(spec.name);
 	log::Level level{};
 	if (log::parse_level(spec.log_level, level)) {
 		log::set_level(level);
@@ -40,17 +43,68 @@ void open_log(const Spec &spec) {
 	}
 }
 
-int live(MonitorRequest request) {
-	const bool foreground = request.foreground;
+std::string handed_down(const Fd &fd) {
+	if (fd) {
+		::fcntl(fd.get(), F_SETFD, 0);
+	}
+	return std::to_string(fd.get());
+}
+
+/** The words of resume_monitor. The rest of the request stands in the run directory. */
+std::vector<std::string> write_request(const MonitorRequest &request) {
+	return {resume_monitor_word,
+			request.paths.root,
+			request.paths.lxcpath,
+			request.paths.run_base,
+			request.paths.run_lxcpath,
+			request.spec.name,
+			handed_down(request.start_pipe),
+			handed_down(request.lock),
+			request.foreground ? "foreground" : "daemon",
+			request.pid_file,
+			request.console_path,
+			request.console_log,
+			request.spec.log_file,
+			request.spec.log_level};
+}
+
+Fd taken_up(const std::string &number) {
+	const int fd = static_cast<int>(to_int(number).value_or(-1));
+	if (fd >= 0) {
+		::fcntl(fd, F_SETFD, FD_CLOEXEC);
+	}
+	return Fd(fd);
+}
+
+MonitorRequest read_request(const std::vector<std::string> &words) {
+	MonitorRequest request;
+	request.paths.root = words.at(1);
+	request.paths.lxcpath = words.at(2);
+	request.paths.run_base = words.at(3);
+	request.paths.run_lxcpath = words.at(4);
+	request.start_pipe = taken_up(words.at(6));
+	request.lock = taken_up(words.at(7));
+	request.foreground = words.at(8) == "foreground";
+	request.pid_file = words.at(9);
+	request.console_path = words.at(10);
+	request.console_log = words.at(11);
+	request.spec = parse_spec(read_file(cat(request.paths.run_dir(words.at(5)), "/spec.json")));
+	request.spec.log_file = words.at(12);
+	request.spec.log_level = words.at(13);
+	return request;
+}
+
+void prepare(const MonitorRequest &request) {
 	fill_standard_streams();
-	log::set_container(request.spec.name);
 	open_log(request.spec);
+	// The guest's root is the host's, and init is this program until it execs: its file must be out of reach by then.
+	if (!request.spec.unprivileged() && !program_is_protected()) {
+		exec_protected(write_request(request));
+	}
 	set_process_title(cat("[tslxc monitor] ", request.paths.lxcpath, ' ', request.spec.name));
-	if (!foreground && ::chdir("/") < 0) {
+	if (!request.foreground && ::chdir("/") < 0) {
 		log::warn("monitor", "cannot change to /");
 	}
-	Life life(std::move(request));
-	return life.run();
 }
 
 } // namespace
@@ -58,11 +112,27 @@ int live(MonitorRequest request) {
 void run_monitor(MonitorRequest request) {
 	int code = 1;
 	try {
-		code = live(std::move(request));
+		prepare(request);
+		code = Life(std::move(request)).run();
+	} catch (const SysError &error) {
+		log::write(log::Level::error, "monitor", error.what());
+		ErrorInfo info = error.info();
+		info.message = cat("cannot start '", request.spec.name, "': ", info.message);
+		const std::string line = write_failure(info) + "\n";
+		[[maybe_unused]] const ssize_t ignored = ::write(request.start_pipe.get(), line.data(), line.size());
 	} catch (const std::exception &error) {
 		log::write(log::Level::error, "monitor", error.what());
 	}
 	::_exit(code);
+}
+
+void resume_monitor(const std::vector<std::string> &words) {
+	try {
+		run_monitor(read_request(words));
+	} catch (const std::exception &error) {
+		log::write(log::Level::error, "monitor", error.what());
+	}
+	::_exit(1);
 }
 
 } // namespace tslxc

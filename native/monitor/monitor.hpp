@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "../base/fd.hpp"
 #include "../spec/paths.hpp"
@@ -26,5 +27,9 @@ struct MonitorRequest {
 /** Becomes the monitor: the caller has forked, made a session and closed its standard streams (not in the foreground). spec.json and
  *  seccomp.bpf stand in the run directory. Leaves by _exit. */
 [[noreturn]] void run_monitor(MonitorRequest request);
+
+/** First word of the program's hidden way back into run_monitor, behind the protected exec of a privileged container's monitor. */
+inline constexpr const char *resume_monitor_word = "--monitor";
+[[noreturn]] void resume_monitor(const std::vector<std::string> &words);
 
 } // namespace tslxc

@@ -21,6 +21,10 @@ std::string Paths::lock_file(const std::string &name) const {
 std::string install_root() {
 	// An upgrade may have replaced the file under a running program: the kernel then appends " (deleted)", to the name only.
 	std::string path = read_link("/proc/self/exe");
+	// Behind exec_protected the file is the root of a mount of its own, and argv[0] is where it came from.
+	if (path == "/") {
+		path = program_invocation_name;
+	}
 	for (int i = 0; i < 2; i++) {
 		path.resize(path.find_last_of('/') == std::string::npos ? 0 : path.find_last_of('/'));
 	}
