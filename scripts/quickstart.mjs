@@ -99,7 +99,16 @@ function askJson(...words) {
 
 // The record of what was made, written before the thing is made: an undo after a break-off finds it.
 
-const emptyRecord = () => ({ version: 1, packages: [], dirs: [], images: [], networkFile: false, network: false, container: false })
+const absentAtStart = Object.values(DIRS).filter((dir) => !existsSync(dir))
+const emptyRecord = () => ({
+  version: 1,
+  packages: [],
+  dirs: absentAtStart,
+  images: [],
+  networkFile: false,
+  network: false,
+  container: false,
+})
 
 function readRecord() {
   return existsSync(recordFile) ? JSON.parse(readFileSync(recordFile, 'utf8')) : emptyRecord()
@@ -188,11 +197,6 @@ function build() {
   if (done) return
   say('building (a minute or two the first time)')
   show(['npm', 'run', '--silent', 'build'])
-}
-
-function rememberDirs() {
-  if (existsSync(recordFile)) return
-  record({ dirs: Object.values(DIRS).filter((dir) => !existsSync(dir)) })
 }
 
 function bringNetworkUp() {
@@ -336,7 +340,6 @@ async function main() {
   const options = readOptions(process.argv.slice(2))
   checkHost()
   if (options.undo) return await undo(options)
-  rememberDirs()
   await installPackages(options)
   installModules()
   build()
