@@ -183,19 +183,27 @@ function readSpecNetwork(file: string): Spec['network'] {
   }
 }
 
-/** Lines `EXPIRY MAC ADDRESS NAME CLIENT-ID`; expiry 0 is for ever. dnsmasq(8) */
 async function dynamicLeases(paths: Paths, bridge: string, ownHwaddr: string): Promise<TakenAddress[]> {
+  const leases = await listDynamicLeases(paths, bridge)
+  return leases
+    .filter(({ hwaddr }) => hwaddr.toLowerCase() !== ownHwaddr.toLowerCase())
+    .map(({ address, name, hwaddr }) => ({ address, by: `a DHCP lease of ${name === undefined ? hwaddr : `'${name}'`}` }))
+}
+
+export interface DynamicLease {
+  readonly address: string
+  readonly hwaddr: string
+  /** What the machine calls itself; absent: it did not say. */
+  readonly name?: string
+}
+
+/** dnsmasq's own leases that have not run out: lines `EXPIRY MAC ADDRESS NAME CLIENT-ID`, expiry 0 is for ever. dnsmasq(8) */
+export async function listDynamicLeases(paths: Paths, bridge: string): Promise<DynamicLease[]> {
   const text = (await readTextIfPresent(networkFiles(paths, bridge).leases)) ?? ''
   const now = Date.now() / 1000
   return text.split('\n').flatMap((line) => {
     const [expiry, hwaddr, address, name] = line.split(' ')
-    if (hwaddr === undefined || address === undefined || hwaddr.toLowerCase() === ownHwaddr.toLowerCase()) return []
-    if (Number(expiry) !== 0 && Number(expiry) < now) return []
-    return [{ address, by: `a DHCP lease of ${name === undefined || name === '*' ? hwaddr : `'${name}'`}` }]
+    if (hwaddr === undefined || address === undefined || (Number(expiry) !== 0 && Number(expiry) < now)) return []
+    return [{ address, hwaddr, ...(name === undefined || name === '*' ? {} : { name }) }]
   })
-}
-
-/** dnsmasq's own leases, for `network show`. */
-export async function listDynamicLeases(paths: Paths, bridge: string): Promise<TakenAddress[]> {
-  return await dynamicLeases(paths, bridge, '')
 }

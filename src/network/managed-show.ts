@@ -9,7 +9,7 @@ import { findDnsmasq } from './dnsmasq.ts'
 import { tableName } from './firewall.ts'
 import { forwardingValue, foundForwarding } from './forwarding.ts'
 import { networkText } from './ipv4.ts'
-import { listDynamicLeases, readLeases } from './leases.ts'
+import { type DynamicLease, listDynamicLeases, readLeases } from './leases.ts'
 import { findManagedNetwork, type ManagedNetwork } from './managed-file.ts'
 import { type HostLink, listLinks } from './managed-host.ts'
 import { forwardingFile, networkFiles } from './managed-run.ts'
@@ -37,7 +37,7 @@ export interface NetworkReport {
   readonly forwarding: { readonly now: string; readonly found?: string }
   readonly ports: readonly NetworkPort[]
   readonly addresses: readonly { readonly address: string; readonly container: string; readonly lxcpath: string }[]
-  readonly dhcpLeases: readonly { readonly address: string; readonly by: string }[]
+  readonly dhcpLeases: readonly DynamicLease[]
 }
 
 /** @throws NotFoundError when no file describes it */

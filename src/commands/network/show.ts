@@ -39,7 +39,7 @@ function render(report: NetworkReport): string {
       container === undefined ? name : `${name} (${container})`,
     ]),
     ...report.addresses.map(({ address, container }): [string, string] => ['Fixed:', `${address} ${container}`]),
-    ...report.dhcpLeases.map(({ address, by }): [string, string] => ['Lease:', `${address}, ${by}`]),
+    ...report.dhcpLeases.map(({ address, name, hwaddr }): [string, string] => ['Lease:', `${address} ${name ?? hwaddr}`]),
     ['File:', report.file],
   ]
   return rows.map(([key, value]) => `${key.padEnd(16)}${value}\n`).join('')
