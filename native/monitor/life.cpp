@@ -1,7 +1,6 @@
 #include "life.hpp"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
@@ -17,6 +16,7 @@
 #include "../container/hooks.hpp"
 #include "../container/mounts.hpp"
 #include "../container/network.hpp"
+#include "memory.hpp"
 
 namespace tslxc {
 
@@ -197,13 +197,13 @@ void Life::settle() {
 	}
 	spec_.reset();
 	request_.spec = {};
-	::malloc_trim(0);
 	try {
 		enter_cgroups(cgroups_.monitor, 0);
 		write_file("/proc/self/oom_score_adj", "-1000");
 	} catch (const SysError &error) {
 		log::info("monitor", error.info().message); // without CAP_SYS_RESOURCE: we run all the same
 	}
+	shrink_memory();
 }
 
 /** Takes back what the start made. Everything is tried; the first error is the one that is told. */
