@@ -1,0 +1,132 @@
+/** The examples of `--help` and of the man pages, run as they stand. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { exampleText } from '../../src/cli/help.ts'
+import { commandIds, loadCommand } from '../helpers/commands.ts'
+import { expectNoLeaks } from '../helpers/leaks.ts'
+import { needs } from '../helpers/needs.ts'
+import { checkout, type Outcome, run, runOk } from '../helpers/program.ts'
+import { makeRoot, type TestRoot } from '../helpers/root.ts'
+
+expectNoLeaks()
+
+const examples = [
+  ...new Set((await Promise.all(commandIds.map(loadCommand))).flatMap((command) => (command.examples ?? []).map(exampleText))),
+]
+const imageCache = process.env.TSLXC_TEST_CACHE
+const debianIsCached = imageCache !== undefined && existsSync(join(imageCache, 'images'))
+
+let root: TestRoot
+beforeAll(async () => {
+  root = makeRoot()
+  // The examples share /srv/www: in this mount namespace it is ours.
+  await runOk(['mount', '-t', 'tmpfs', 'tmpfs', '/srv'])
+  mkdirSync('/srv/www')
+  mkdirSync(join(root.path, '.ssh'))
+  writeFileSync(join(root.path, '.ssh/id_ed25519.pub'), 'ssh-ed25519 AAAA test\n')
+  await root.ok('network', 'up')
+})
+afterAll(async () => {
+  for (const name of ['web', 'db', 'mail', 'box']) await root.tslxc('destroy', '-f', name)
+  for (const bridge of ['tslxcbr0', 'lan1']) await root.tslxc('network', 'down', bridge)
+  await root.remove()
+  await runOk(['umount', '/srv'])
+})
+
+const exists = (name: string): boolean => existsSync(join(root.lxcpath, name, 'config.yaml'))
+
+async function haveContainers(names: readonly string[], state: 'RUNNING' | 'STOPPED'): Promise<void> {
+  for (const name of names) {
+    if (!exists(name)) await root.ok('create', name, '-t', 'busybox', '--ip', 'auto', '--share', '/srv/www:/srv/www')
+    await root.tslxc('unfreeze', name)
+    const now = (await root.ok('info', '-sH', name)).trim()
+    if (state === 'RUNNING' && now !== 'RUNNING') await root.ok('start', name)
+    if (state === 'STOPPED' && now !== 'STOPPED') await root.ok('stop', '-k', name)
+  }
+}
+
+const haveNone = async (name: string): Promise<void> => {
+  if (exists(name)) await root.ok('destroy', '-f', name)
+}
+
+interface Condition {
+  readonly prepare?: () => Promise<unknown>
+  /** Typed at a terminal. */
+  readonly typed?: string
+  readonly skip?: string
+  readonly codes?: readonly number[]
+  readonly cleanUp?: () => Promise<unknown>
+  readonly usesImageCache?: boolean
+}
+
+const running = (...names: string[]) => ({ prepare: () => haveContainers(names, 'RUNNING') })
+const stopped = (...names: string[]) => ({ prepare: () => haveContainers(names, 'STOPPED') })
+
+// Either prefix of the examples, then q.
+const CONSOLE_END = '\x01q\x02q'
+
+// The first that matches counts.
+const CONDITIONS: readonly (readonly [RegExp, Condition])[] = [
+  [/trixie/, { skip: 'needs a package mirror' }],
+  [/EDITOR=nano/, { skip: 'needs a person at the editor' }],
+  [/^tslxc create -t debian --help/, {}],
+  [/^tslxc create web -t debian/, { prepare: () => haveNone('web'), cleanUp: () => haveNone('web'), usesImageCache: true }],
+  [/^tslxc create -n box/, { prepare: () => haveNone('box') }],
+  [/^tslxc image fetch debian/, { usesImageCache: true }],
+  [/^tslxc image rm --all/, { prepare: () => haveContainers(['web'], 'STOPPED') }],
+  [/^tslxc network down/, { prepare: () => haveContainers(['web', 'db', 'mail'], 'STOPPED'), cleanUp: () => root.ok('network', 'up') }],
+  [/^tslxc doctor/, { ...running('web'), codes: [0, 1] }],
+  [/^tslxc attach web$/, { ...running('web'), typed: 'exit\n' }],
+  [/^tslxc attach/, running('web')],
+  [/^tslxc console/, { ...running('web'), typed: CONSOLE_END }],
+  [/^tslxc start -F/, { ...stopped('web'), typed: '', codes: [137] }],
+  [/^tslxc start/, stopped('web', 'db', 'mail')],
+  [/^tslxc stop/, running('web', 'db')],
+  [/^tslxc wait web -s 'STOPPED/, stopped('web')],
+  [/^tslxc unfreeze/, { prepare: async () => (await haveContainers(['web'], 'RUNNING'), root.ok('freeze', 'web')) }],
+  [/^tslxc destroy web/, stopped('web')],
+  [
+    /^tslxc config (get|unset) web limits/,
+    { prepare: async () => (await haveContainers(['web'], 'STOPPED'), root.ok('config', 'set', 'web', 'limits.memory', '1G')) },
+  ],
+  [/^tslxc/, running('web')],
+]
+
+const conditionOf = (example: string): Condition => CONDITIONS.find(([pattern]) => pattern.test(example))?.[1] ?? {}
+
+/** `script` gives the command a terminal. */
+async function runExample(example: string, condition: Condition): Promise<Outcome> {
+  const env = {
+    TSLXC_ROOT: root.path,
+    TSLXC_CACHE: condition.usesImageCache ? imageCache : undefined,
+    HOME: root.path,
+    EDITOR: 'true',
+    PATH: `${join(checkout, 'bin')}:${process.env.PATH}`,
+  }
+  const command = example.replace(' 3f2a', ` ${await firstImage()}`)
+  if (condition.typed === undefined) return run(['sh', '-c', command], { env, timeoutMs: 90_000 })
+  if (command.startsWith('tslxc start -F')) setTimeout(() => void root.tslxc('stop', '-k', 'web'), 3000)
+  return run(['script', '-qec', command, '/dev/null'], { env, input: condition.typed, timeoutMs: 30_000 })
+}
+
+async function firstImage(): Promise<string> {
+  const images = JSON.parse((await root.tslxc('image', 'ls', '--json')).stdout || '[]') as { fingerprint?: string }[]
+  return images[0]?.fingerprint?.slice(0, 8) ?? ''
+}
+
+describe('examples', () => {
+  it.for(examples)('%s', async (example, context) => {
+    const condition = conditionOf(example)
+    needs(context, condition.skip === undefined, condition.skip ?? '')
+    needs(context, !condition.usesImageCache || debianIsCached, "no cached Debian image: 'npm test' fetches it")
+    await condition.prepare?.()
+    const { code, stdout, stderr } = await runExample(example, condition)
+    expect({ example, code, printed: (condition.codes ?? [0]).includes(code) ? '' : stdout + stderr }).toEqual({
+      example,
+      code: (condition.codes ?? [0]).includes(code) ? code : 0,
+      printed: '',
+    })
+    await condition.cleanUp?.()
+  })
+})
