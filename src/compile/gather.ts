@@ -10,7 +10,7 @@ import { BadValue } from '../lib/fields.ts'
 import { findManagedNetwork, isBridgeName, type ManagedNetwork, networkFile } from '../network/managed-file.ts'
 import { configFile, containerDir, type Paths } from '../platform/paths.ts'
 import type { CompileInput, GuestRecord } from './input.ts'
-import { checkShares } from './share-checks.ts'
+import { checkRootfs, checkShares } from './share-checks.ts'
 
 export interface GatherOptions {
   /** Instead of the container's own config.yaml: `start -f`. */
@@ -39,6 +39,7 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     ...(options.text === undefined ? {} : { text: options.text }),
     ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
   })
+  checkRootfs(loaded)
   const permissions = new PermissionCheck(trustedUid)
   const recordFile = join(containerDir(paths, name), 'record.json')
   const guest = readGuest(recordFile)

@@ -1,4 +1,4 @@
-/** What must hold of the sources of `shares` on this host before a container gets them. */
+/** What must hold of directories of this host before a container gets them: the root file system and the sources of `shares`. */
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { errorIn, type LoadedConfig } from '../config/loaded.ts'
@@ -26,6 +26,28 @@ export function checkShares(loaded: LoadedConfig): ReadonlySet<string> {
       )
   })
   return files
+}
+
+/**
+ * The guest's root makes files there that are the host root's on the disk, setuid ones too: nobody else may reach them.
+ * @throws ConfigError
+ */
+export function checkRootfs(loaded: LoadedConfig): void {
+  const { rootfs, idmap } = loaded.config
+  const path = rootfs?.path?.path
+  // With shifted owners a setuid file is a nobody's.
+  const isShifted = (idmap?.length ?? 0) > 0 && rootfs?.options?.idmap === 'none'
+  if (path === undefined || isShifted) return
+  const status = statSync(path, { throwIfNoEntry: false })
+  if (status === undefined || isNosuid(path) || !isReachable(path, status)) return
+  throw errorIn(
+    loaded,
+    ['rootfs', 'path'],
+    `cannot use '${path}' as root file system: users of the host could run setuid files that the guest makes there`,
+    {
+      hint: `chmod go-rwx ${dirname(path)}, or put it below a directory that only root may enter`,
+    },
+  )
 }
 
 /** Whether others can get there: all of the way must let them through. */

@@ -61,7 +61,12 @@ export function judgeUnknownKey(
   if (NOT_YET.some((known) => name === known || name.startsWith(`${known}.`))) return { reason: `'${key}' is not supported yet` }
   if (name === 'privileged') return { reason: `unknown key '${key}'`, hint: 'a container without idmap is privileged' }
   const bare = name.replace(/^lxc\./, '')
-  const nearest = nearestKey(bare, candidates)
+  const found = nearestKey(
+    bare,
+    candidates.filter((known) => !known.endsWith('.NAME')),
+  )
+  const index = /^(?:lxc\.)?net\.(\d+)/.exec(key)?.[1] ?? '0'
+  const nearest = found?.replace(/^net\.N\b/, `net.${index}`)
   return { reason: `unknown key '${key}'`, ...(nearest === undefined ? {} : { hint: `did you mean '${nearest}'?` }) }
 }
 

@@ -6,7 +6,7 @@ import type { Outcome } from '../helpers/program.ts'
 import { makeRoot, type TestRoot } from '../helpers/root.ts'
 
 const TEXT = `# the web server
-rootfs: { path: /srv }   # nothing there
+rootfs: { path: /nowhere }   # nothing there
 limits:
   memory: 2G    # enough
 net:
@@ -104,7 +104,7 @@ describe('set and unset', () => {
 describe('show and check', () => {
   it('show what all files say, and where', async () => {
     expect(JSON.parse((await config('show', '--json', 'web')).stdout)).toEqual({
-      rootfs: { path: '/srv' },
+      rootfs: { path: '/nowhere' },
       limits: { memory: '2G' },
       net: [{ type: 'veth', link: 'br0' }],
     })

@@ -339,6 +339,19 @@ describe('file systems', () => {
     expect(await made.sh('grep " / " /proc/mounts')).toMatch(/ ro,nodev/)
   })
 
+  it('rootfs.path is refused where others could run what the guest makes', async () => {
+    const made = box(UNPRIVILEGED)
+    const open = '/var/tmp/tslxc-rootfs-test'
+    mkdirSync(open, { mode: 0o755, recursive: true })
+    try {
+      writeFileSync(join(made.dir, 'config.yaml'), `rootfs: { path: ${open} }\n${UNPRIVILEGED}`, { mode: 0o600 })
+      const { code, stderr } = await root.tslxc('start', made.name)
+      expect([code, stderr]).toEqual([1, expect.stringContaining(`config.yaml:1:17: cannot use '${open}' as root file system`)])
+    } finally {
+      spawnSync('rm', ['-r', open])
+    }
+  })
+
   it('rootfs.managed', async () => {
     const outside = makeBox(root, 'outside', '')
     const made = box('')

@@ -21,7 +21,7 @@ const config = (): string => join(paths.lxcpath, 'box/config.yaml')
 const spec = (): string => join(paths.lxcpath, 'box/spec.json')
 // Without the filter, so that no addon is needed.
 const write = (text: string): void =>
-  writeFileSync(config(), `${text}rootfs: { path: /srv }\nseccomp: { profile: none }\ninclude: common.d\n`, { mode: 0o600 })
+  writeFileSync(config(), `${text}rootfs: { path: /nowhere }\nseccomp: { profile: none }\ninclude: common.d\n`, { mode: 0o600 })
 const build = async (): Promise<string> => (await compileContainer(paths, 'box')).spec.build
 
 describe('a compiled spec is stale', () => {
