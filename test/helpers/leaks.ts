@@ -12,9 +12,20 @@ export interface HostState {
   readonly processes: string[]
 }
 
+/** Containers whose monitor lives in another network namespace are somebody else's: tests run in one of their own. */
 export async function readHostState(): Promise<HostState> {
-  return { mounts: mountPoints(), cgroups: cgroups(), links: await links(), loops: loops(), processes: processes() }
+  const all = ourProcesses()
+  const foreign = all.filter(({ network }) => network !== NETWORK).map(({ command }) => command.split(' ').at(-1))
+  return {
+    mounts: mountPoints(),
+    cgroups: cgroups().filter((path) => !foreign.some((name) => path.endsWith(`.${name}`))),
+    links: await links(),
+    loops: loops(),
+    processes: all.filter(({ network }) => network === NETWORK).map(({ pid, command }) => `${pid} ${command}`),
+  }
 }
+
+const NETWORK = readlinkSync('/proc/self/ns/net')
 
 /** To be called at the top of a test file: the host must look at its end as at its start. */
 export function expectNoLeaks(): void {
@@ -82,19 +93,25 @@ function loops(): string[] {
   return list('/sys/block').filter((name) => existsSync(join('/sys/block', name, 'loop/backing_file')))
 }
 
-/** Ours, and those whose program lies in a test's root. */
-function processes(): string[] {
+interface OurProcess {
+  readonly pid: string
+  readonly network: string
+  readonly command: string
+}
+
+/** Those of the program, and those whose program lies in a test's root. */
+function ourProcesses(): OurProcess[] {
   return list('/proc')
     .filter((entry) => /^\d+$/.test(entry))
-    .filter((pid) => {
+    .flatMap((pid) => {
       try {
         const program = readlinkSync(`/proc/${pid}/exe`)
-        return program.includes('/dist/tslxc') || program.includes('/tslxc-test-')
+        if (!program.includes('/dist/tslxc') && !program.includes('/tslxc-test-')) return []
+        return [{ pid, network: readlinkSync(`/proc/${pid}/ns/net`), command: commandLine(pid) }]
       } catch {
-        return false
+        return []
       }
     })
-    .map((pid) => `${pid} ${commandLine(pid)}`)
 }
 
 function commandLine(pid: string): string {
