@@ -10,7 +10,7 @@ export interface KeyDescription {
 }
 
 const TABLE = `
-include|list of files|-|Files, or directories of \`*.yaml\`, whose keys come before those of this file. Looked for beside this file, then in /etc/tslxc, then in the installed conf. A directory of one name in several of these places is one: a file shadows those of its name in the later ones.
+include|list of files|-|Files, or directories of \`*.yaml\`, whose keys come before those of this file. Later values win, lists append, interfaces merge by their number; an empty value, or an empty item of a list, takes back what came before. Looked for beside this file, then in /etc/tslxc, then in the installed conf. A directory of one name in several of these places is one: a file shadows those of its name in the later ones.
 uts.name|host name|the container's name|The host name inside.
 arch|architecture|the host's|What uname says inside: x86 on x86_64 makes a 32-bit personality.
 init.cmd|command|/sbin/init|The first process. Words are quoted as in a shell; no shell runs it.
@@ -66,7 +66,7 @@ cgroup2.devices.allow|list of device rules|none|As for cgroup.
 cgroup2.devices.deny|list of device rules|none|As for cgroup.
 cap.drop|list of capabilities|none|What no process inside can have.
 cap.keep|list of capabilities, or none|all|All that a process inside can have; excludes cap.drop.
-seccomp.profile|default, none or file|default|Which system calls are refused. A file is in LXC's format. none loosens the container: see SECURITY.
+seccomp.profile|default, none or file|default|Which system calls are refused. A file is in LXC's format. none: all of them, which lets a privileged container's root reach the host.
 idmap|list of u, g or b, INSIDE OUTSIDE COUNT|none|Which ids outside those inside are. Without it the container is privileged: its root is the host's.
 hook.version|0 or 1|0|0: hooks get the name, section and type as arguments. 1: in variables alone.
 hook.pre-start|list of commands|none|On the host, before anything is made.
