@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expectNoLeaks } from '../helpers/leaks.ts'
@@ -32,6 +32,14 @@ function container(name: string, config: string): void {
   mkdirSync(join(root.lxcpath, name, 'rootfs'), { recursive: true, mode: 0o700 })
   writeFileSync(join(root.lxcpath, name, 'config.yaml'), config, { mode: 0o600 })
 }
+
+/** Init's parent. proc_pid_stat(5) */
+const monitorOf = (init: string): number =>
+  Number(
+    readFileSync(`/proc/${init.trim()}/stat`, 'utf8')
+      .replace(/^.*\) . /, '')
+      .split(' ')[0],
+  )
 
 describe('the host', () => {
   it('is looked at from all sides, and nothing blocks where these tests run', async () => {
@@ -110,6 +118,19 @@ describe('containers', () => {
     expect(bridge.findings.at(-1)).toMatchObject({ level: 'problem', text: "'web': bridge nobr0 of net.0 does not exist" })
     container('web', `rootfs: { path: "dir:${root.lxcpath}/web/rootfs" }\nnet: { type: empty }\n`)
     expect(await doctor('web')).toMatchObject({ code: 0 })
+  })
+
+  it('that crashed are named with the command that cleans up', async () => {
+    await root.ok('create', 'crash', '-t', 'busybox')
+    await root.ok('start', 'crash')
+    const state = JSON.parse(await root.ok('info', 'crash', '--json')) as { readonly monitorPid?: number }
+    const monitor = state.monitorPid ?? monitorOf(await root.ok('info', '-pH', 'crash'))
+    process.kill(monitor, 'SIGKILL')
+    const finding = (await doctor()).findings.find(({ text }) => text.startsWith("'crash' crashed"))
+    expect(finding).toMatchObject({ level: 'warning', fix: 'tslxc stop -k crash' })
+    await root.ok('stop', '-k', 'crash')
+    expect((await doctor()).findings.filter(({ text }) => text.includes('crash'))).toEqual([])
+    await root.ok('destroy', 'crash')
   })
 
   it('that do not exist are an error', async () => {

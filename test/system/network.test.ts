@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -147,6 +147,29 @@ describe('network up and down', () => {
       stderr: expect.stringContaining('give it to a container with --link br0') as string,
     })
     expect(existsSync(file('br0'))).toBe(false)
+  })
+
+  it('serves a bridge of the admin that a file describes, and leaves it in place', () => {
+    host.must('ip', 'link', 'add', 'lan0', 'type', 'bridge')
+    mkdirSync(join(root, 'etc/tslxc/networks'), { recursive: true })
+    writeFileSync(file('lan0'), 'bridge: lan0\nipv4: { address: 10.9.8.1/24 }\n')
+    expect(tslxc('network', 'up', 'lan0')).toMatchObject({ status: 0 })
+    expect(shown('lan0')).toMatchObject({ state: 'up' })
+    expect(tslxc('network', 'down', 'lan0')).toMatchObject({ status: 0 })
+    const addresses = host.must('ip', '-br', 'addr', 'show', 'lan0')
+    expect(addresses).toContain('lan0')
+    expect(addresses).not.toContain('10.9.8.1')
+  })
+
+  it('says who to look for when the DNS port is taken', () => {
+    host.must('dnsmasq', '--conf-file=/dev/null', `--pid-file=${root}/other.pid`, '--no-resolv')
+    const up = tslxc('network', 'up')
+    process.kill(Number(readFileSync(join(root, 'other.pid'), 'utf8')), 'SIGTERM')
+    expect(up.status).toBe(1)
+    expect(up.stderr).toMatch(
+      /cannot start dnsmasq for 'tslxcbr0': failed to create listening socket .*[Aa]ddress already in use\n {2}hint: find the other server/,
+    )
+    expect(tslxc('network', 'up').stdout).toBe('started dnsmasq on 10.0.4.1\n')
   })
 
   it('follows an edited file', () => {
