@@ -20,6 +20,8 @@ beforeAll(() => {
 afterAll(async () => {
   await root.remove()
   ip('link del cfgbr')
+  // Directories that `cgroup.dir` names are the admin's: what is below them goes, they stay.
+  spawnSync('sh', ['-c', 'for dir in $(find /sys/fs/cgroup -depth -type d -path "*/tslxc.cfg-*"); do rmdir "$dir"; done'])
 })
 afterEach(async () => {
   for (const box of boxes.splice(0)) await box.kill()
@@ -392,14 +394,14 @@ describe('limits', () => {
     ],
     [
       'cgroup.dir',
-      'cgroup: { dir: tslxc.cfgtest }\n',
-      async (made) => expect(made.cgroup('pids')).toMatch(/\/tslxc\.cfgtest\/tslxc\.payload\.cfg\d+$/),
+      'cgroup: { dir: tslxc.cfg-dir }\n',
+      async (made) => expect(made.cgroup('pids')).toMatch(/\/tslxc\.cfg-dir\/tslxc\.payload\.cfg\d+$/),
     ],
     [
       'cgroup.dir.container',
-      'cgroup: { dir: { container: { value: tslxc.one/in, inner: deep }, monitor: tslxc.one/mon } }\n',
+      'cgroup: { dir: { container: { value: tslxc.cfg-one/in, inner: deep }, monitor: tslxc.cfg-one/mon } }\n',
       async (made) => {
-        expect(made.cgroup('pids')).toMatch(/\/tslxc\.one\/in$/)
+        expect(made.cgroup('pids')).toMatch(/\/tslxc\.cfg-one\/in$/)
         expect(existsSync(join(made.cgroup('pids'), 'deep'))).toBe(true)
       },
     ],
