@@ -3,8 +3,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, type TestContext } from 'vitest'
 import { expectNoLeaks } from '../helpers/leaks.ts'
+import { needs } from '../helpers/needs.ts'
 import { makeRoot, type TestRoot } from '../helpers/root.ts'
 
 const hasImage = readdirSafe(join(process.env.TSLXC_TEST_CACHE ?? '', 'images')).length > 0
@@ -55,10 +56,14 @@ const SERVER = `use IO::Socket::INET; $SIG{PIPE}='IGNORE';
 my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die; $| = 1; print "ready\\n";
 while (my $c = $s->accept) { <$c>; open my $f, '<', '/srv/www/index.html'; print $c "HTTP/1.0 200 OK\\r\\n\\r\\n", <$f>; close $c }`
 
+const needsImage = (context: TestContext) => needs(context, hasImage, "no image in the tests' cache: 'npm run test:system' fetches it")
+
 expectNoLeaks()
 
-describe.skipIf(!hasImage)('a Debian container', () => {
+describe('a Debian container', () => {
+  beforeEach(needsImage)
   beforeAll(async () => {
+    if (!hasImage) return
     root = makeRoot()
     shared = join(root.path, 'www')
     mkdirSync(shared)
@@ -69,6 +74,7 @@ describe.skipIf(!hasImage)('a Debian container', () => {
     await booted('web')
   })
   afterAll(async () => {
+    if (!hasImage) return
     for (const name of ['web', 'db']) await root.tslxc('stop', '-k', name)
     await root.tslxc('network', 'down', '--force')
     await root.remove()
@@ -176,7 +182,8 @@ describe.skipIf(!hasImage)('a Debian container', () => {
   })
 })
 
-describe.skipIf(!hasImage)('the Debian image', () => {
+describe('the Debian image', () => {
+  beforeEach(needsImage)
   const images = join(process.env.TSLXC_TEST_CACHE ?? '', 'images')
   const rootfs = (): string => {
     for (const entry of readdirSafe(images).filter((name) => /^[0-9a-f]{32}$/.test(name))) {

@@ -1,9 +1,10 @@
 /** Ubuntu's default suite, from a repository on loopback that is named as it and made of Debian's packages, signed with a key of its own. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type AptRepository, serveRepository } from '../helpers/apt-repository.ts'
 import { expectNoLeaks } from '../helpers/leaks.ts'
+import { needs } from '../helpers/needs.ts'
 import { checkout } from '../helpers/program.ts'
 import { makeRoot, type TestRoot } from '../helpers/root.ts'
 
@@ -15,15 +16,17 @@ let mirror: AptRepository
 
 expectNoLeaks()
 
-describe.skipIf(!existsSync(debs))('the ubuntu template', () => {
+describe('the ubuntu template', () => {
+  beforeEach((context) => needs(context, existsSync(debs), "no packages for a repository: 'npm run test:system' downloads them"))
   beforeAll(async () => {
+    if (!existsSync(debs)) return
     root = makeRoot()
     mkdirSync(join(root.path, 'repository'))
     mirror = await serveRepository({ debs, dir: join(root.path, 'repository'), suite: 'noble', components: ['main', 'universe'] })
   })
   afterAll(async () => {
-    mirror[Symbol.dispose]()
-    await root.remove()
+    mirror?.[Symbol.dispose]()
+    await root?.remove()
   })
 
   const env = () => ({ TSLXC_CACHE: join(root.path, 'cache'), http_proxy: undefined, HTTP_PROXY: undefined, no_proxy: '127.0.0.1' })
