@@ -88,6 +88,12 @@ void v2_thaw(const std::string &dir) {
 }
 
 std::optional<bool> v2_kill(const std::string &dir, int timeout_ms) {
+	// An empty one is left alone: a later CLONE_INTO_CGROUP into a cgroup that was killed once is killed as well, for the kernel compares
+	// the count of kills of the forker's own cgroup (kargs->kill_seq, since 6.12) with the target's.
+	auto events = try_read(dir, "cgroup.events");
+	if (events && keyed_value(*events, "populated") == 0u) {
+		return true;
+	}
 	int error = try_write(dir, "cgroup.kill", "1");
 	if (error != 0) {
 		return ::access(dir.c_str(), F_OK) == 0 ? std::nullopt : std::optional(true);
