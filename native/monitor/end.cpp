@@ -34,9 +34,17 @@ void move_up_from(const std::string &key, std::string dir) {
 	}
 }
 
-/** The guest's own cgroups go, the delegated directory stays: its owner and the devices' rules are right. */
-void remove_children(const CgroupDirs &inner) {
-	for (const auto &[key, path] : inner) {
+/** The guest's own cgroups go. On v1 the delegated directory stays, with the devices' rules. On v2 it is made anew: after a write to
+ *  cgroup.kill Linux 6.12 and later kill what is cloned into it (they compare the count of kills with that of the parent's cgroup). */
+void renew(const ContainerCgroups &cgroups, const Spec &spec) {
+	for (const auto &[key, path] : cgroups.inner) {
+		if (key == "v2") {
+			remove_cgroups({{key, path}});
+			if (::mkdir(path.c_str(), 0755) < 0) {
+				throw_errno("cgroup", cat("cannot make cgroup ", path));
+			}
+			continue;
+		}
 		const std::unique_ptr<DIR, int (*)(DIR *)> dir(::opendir(path.c_str()), ::closedir);
 		while (const dirent *entry = dir ? ::readdir(dir.get()) : nullptr) {
 			if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
@@ -44,6 +52,8 @@ void remove_children(const CgroupDirs &inner) {
 			}
 		}
 	}
+	const auto [uid, gid] = guest_root(spec);
+	delegate_cgroups(cgroups, uid, gid);
 }
 
 } // namespace
@@ -128,7 +138,7 @@ void Life::hooks_ended() {
 	}
 	if (phase_ == Phase::stop_hooks) {
 		launched_.namespaces.clear();
-		if (!kill_all(cgroups_.payload, 10'000)) {
+		if (has_processes(cgroups_.payload) && !kill_all(cgroups_.payload, 10'000)) {
 			log::warn("stop", "some processes of the container can't be killed");
 		}
 		phase_ = Phase::post_stop_hooks;
@@ -145,8 +155,8 @@ void Life::hooks_ended() {
 void Life::launch_again() {
 	try {
 		publish(RunState::starting);
-		remove_children(cgroups_.inner);
 		const Spec spec = spec_in_force();
+		renew(cgroups_, spec);
 		HookContext hooks;
 		hooks.rootfs_mount = rootfs_mount_point(spec, paths_.run_base);
 		hooks.console = spec.console.path;
