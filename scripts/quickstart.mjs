@@ -234,7 +234,7 @@ function showContainer() {
   tslxc('attach', NAME, '--', 'sh', '-c', inside)
 }
 
-function describeChanges() {
+function describeChanges(template) {
   const { packages, network, networkFile, container, images } = readRecord()
   const lines = [
     packages.length > 0 && `packages: ${packages.join(' ')}`,
@@ -249,13 +249,15 @@ function describeChanges() {
       ? '\nNothing was changed on this host.'
       : `\nChanged on this host:\n${changes.map((line) => `  ${line}`).join('\n')}`,
   )
-  console.log(`
-Next:
-  ${tslxcProgram} attach ${NAME}                a shell inside
-  ${tslxcProgram} create web -t debian --ip auto --share /srv/www:/srv/www
-  ${tslxcProgram} --help                     all commands; README.md has a tour
-  npm run install-system -- --prefix /usr/local   puts tslxc in PATH
-  npm run quickstart -- --undo               takes back what is listed above`)
+  const next = [
+    [`${tslxcProgram} attach ${NAME}`, 'a shell inside'],
+    [`${tslxcProgram} create web -t ${template} --ip auto`, 'another one'],
+    [`${tslxcProgram} --help`, 'all commands; README.md has a tour'],
+    ['npm run install-system -- --prefix /usr/local', 'puts tslxc in PATH'],
+    ['npm run quickstart -- --undo', 'takes back what is listed above'],
+  ]
+  const width = Math.max(...next.map(([command]) => command.length)) + 3
+  console.log(`\nNext:\n${next.map(([command, why]) => `  ${command.padEnd(width)}${why}`).join('\n')}`)
 }
 
 // Undo: in reverse. What can't be taken back is said, and the rest goes on.
@@ -347,7 +349,7 @@ async function main() {
   makeContainer(options.template)
   startContainer()
   showContainer()
-  describeChanges()
+  describeChanges(options.template)
 }
 
 try {
