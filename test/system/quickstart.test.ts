@@ -16,6 +16,7 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await quickstart('--undo', '--yes')
+  await tslxc('network', 'down', '--force')
   rmSync(root, { recursive: true, force: true })
 })
 
