@@ -1,5 +1,4 @@
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +6,7 @@
 
 #include "../base/json.hpp"
 #include "../base/text.hpp"
+#include "../base/time.hpp"
 #include "../spec/follow.hpp"
 #include "../spec/state.hpp"
 #include "applets.hpp"
@@ -32,12 +32,6 @@ std::vector<RunState> read_states(const Invocation &invocation) {
 	return out;
 }
 
-long long now_ms() {
-	timespec now;
-	::clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1'000'000;
-}
-
 int finish(const Invocation &invocation, RunState state) {
 	if (invocation.json) {
 		JsonWriter out('{');
@@ -51,7 +45,7 @@ int finish(const Invocation &invocation, RunState state) {
 /** Nothing: the time is over. */
 std::optional<RunState> await_state(const std::string &run_dir, const std::vector<RunState> &wanted, int timeout_s) {
 	const auto reached = [&wanted](RunState state) { return std::find(wanted.begin(), wanted.end(), state) != wanted.end(); };
-	const long long end = now_ms() + timeout_s * 1000LL;
+	const long long end = monotonic_ms() + timeout_s * 1000LL;
 	// Opened before the look: what happens after it is in the events.
 	EventFollower follower(run_dir);
 	for (;;) {
@@ -61,7 +55,8 @@ std::optional<RunState> await_state(const std::string &run_dir, const std::vecto
 		if (reached(seen.state.state)) {
 			return seen.state.state;
 		}
-		while (const auto state = follower.next(timeout_s < 0 ? -1 : static_cast<int>(std::max(0LL, end - now_ms())), monitor.get())) {
+		while (const auto state =
+				   follower.next(timeout_s < 0 ? -1 : static_cast<int>(std::max(0LL, end - monotonic_ms())), monitor.get())) {
 			if (reached(*state)) {
 				return *state;
 			}
@@ -69,7 +64,7 @@ std::optional<RunState> await_state(const std::string &run_dir, const std::vecto
 				break;
 			}
 		}
-		if (timeout_s >= 0 && now_ms() >= end) {
+		if (timeout_s >= 0 && monotonic_ms() >= end) {
 			return std::nullopt;
 		}
 	}

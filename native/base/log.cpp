@@ -2,13 +2,12 @@
 
 #include <fcntl.h>
 #include <strings.h>
-#include <time.h>
 
 #include <array>
-#include <cstdio>
 
 #include "file.hpp"
 #include "text.hpp"
+#include "time.hpp"
 
 namespace tslxc::log {
 
@@ -27,16 +26,6 @@ Sink &sink() {
 
 constexpr std::array<const char *, 9> names = {"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "FATAL"};
 
-std::string timestamp() {
-	timespec now;
-	::clock_gettime(CLOCK_REALTIME, &now);
-	tm parts;
-	::gmtime_r(&now.tv_sec, &parts);
-	std::array<char, 40> text;
-	const std::size_t length = ::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-	std::snprintf(text.data() + length, text.size() - length, ".%03ldZ", now.tv_nsec / 1'000'000);
-	return text.data();
-}
 } // namespace
 
 void set_level(Level level) {
@@ -78,7 +67,7 @@ void write(Level level, std::string_view step, std::string_view message) {
 	if (level < to.level || (!to.file && to.quiet)) {
 		return;
 	}
-	std::string line = cat(timestamp(), ' ', names[static_cast<std::size_t>(level)], ' ', to.container, ' ', step, ' ', message);
+	std::string line = cat(utc_time(), ' ', names[static_cast<std::size_t>(level)], ' ', to.container, ' ', step, ' ', message);
 	for (char &c : line) {
 		if (c == '\n' || c == '\r') {
 			c = ' ';

@@ -214,12 +214,6 @@ bool subtree_has_processes(const std::string &dir) {
 	return found;
 }
 
-long long monotonic_ms() {
-	timespec now{};
-	::clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1'000'000;
-}
-
 bool pause_until(long long deadline_ms, unsigned &round) {
 	if (monotonic_ms() >= deadline_ms) {
 		return false;

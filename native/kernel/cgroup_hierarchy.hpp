@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../base/fd.hpp"
+#include "../base/time.hpp"
 #include "cgroup.hpp"
 
 namespace tslxc::cgroup_detail {
@@ -49,7 +50,6 @@ void walk(const std::string &dir, bool deepest_first, const std::function<void(c
 bool subtree_has_processes(const std::string &dir);
 /** A pause that grows from 50 µs to 2 ms, for what the kernel does not notify; false when the deadline (CLOCK_MONOTONIC ms) passed. */
 bool pause_until(long long deadline_ms, unsigned &round);
-long long monotonic_ms();
 
 // cgroup_v1.cpp
 void v1_prepare(const std::string &dir, const Hierarchy &hierarchy);

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 
 #include "../base/file.hpp"
 #include "../base/json.hpp"
 #include "../base/log.hpp"
 #include "../base/socket.hpp"
 #include "../base/text.hpp"
+#include "../base/time.hpp"
 #include "../container/hooks.hpp"
 #include "../container/mounts.hpp"
 #include "../container/network.hpp"
@@ -36,15 +36,6 @@ Fd watch_signals() {
 		throw_errno("monitor", "cannot watch signals");
 	}
 	return fd;
-}
-
-std::string now_text() {
-	const std::time_t now = std::time(nullptr);
-	std::tm parts{};
-	::gmtime_r(&now, &parts);
-	char text[32];
-	std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	return text;
 }
 
 } // namespace
@@ -158,7 +149,7 @@ void Life::launch_init(const Spec &spec, const std::string &oom_score) {
 	state_.init_start_time = launched_.start_time;
 	state_.interfaces = launched_.interfaces;
 	state_.halt_signal = halt_signal_.value_or(0);
-	state_.started_at = now_text();
+	state_.started_at = utc_time();
 	state_.exit_status.reset();
 	state_.console_tail.clear();
 	publish(RunState::running);

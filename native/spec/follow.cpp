@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,16 +12,11 @@
 
 #include "../base/error.hpp"
 #include "../base/file.hpp"
+#include "../base/time.hpp"
 
 namespace tslxc {
 
 namespace {
-long long now_ms() {
-	timespec now;
-	::clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1'000'000;
-}
-
 std::optional<RunState> state_of(const std::string &line) {
 	const auto value = nlohmann::json::parse(line, nullptr, false);
 	const auto state = value.is_object() ? value.find("state") : value.end();
@@ -99,7 +93,7 @@ std::optional<RunState> EventFollower::take_line() {
 }
 
 std::optional<RunState> EventFollower::next(int timeout_ms, int other) {
-	const long long end = now_ms() + timeout_ms;
+	const long long end = monotonic_ms() + timeout_ms;
 	for (;;) {
 		do {
 			if (const auto state = take_line()) {
@@ -107,7 +101,7 @@ std::optional<RunState> EventFollower::next(int timeout_ms, int other) {
 			}
 		} while (read_more());
 		std::array<pollfd, 2> watched = {pollfd{notify_.get(), POLLIN, 0}, pollfd{other, POLLIN, 0}};
-		const long long left = timeout_ms < 0 ? -1 : end - now_ms();
+		const long long left = timeout_ms < 0 ? -1 : end - monotonic_ms();
 		if (timeout_ms >= 0 && left <= 0) {
 			return std::nullopt;
 		}

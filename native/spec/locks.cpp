@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -11,16 +10,11 @@
 #include "../base/error.hpp"
 #include "../base/file.hpp"
 #include "../base/text.hpp"
+#include "../base/time.hpp"
 
 namespace tslxc {
 
 namespace {
-std::int64_t now_ms(clockid_t clock) {
-	timespec now;
-	::clock_gettime(clock, &now);
-	return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
-
 std::string read_holder(int fd) {
 	std::array<char, 512> text;
 	const ssize_t count = ::pread(fd, text.data(), text.size(), 0);
@@ -28,7 +22,7 @@ std::string read_holder(int fd) {
 }
 
 void write_holder(int fd, const std::string &command) {
-	const std::string line = cat(::getpid(), ' ', now_ms(CLOCK_REALTIME) / 1000, ' ', command, '\n');
+	const std::string line = cat(::getpid(), ' ', unix_time(), ' ', command, '\n');
 	// Only for messages: a full disk must not cost the lock.
 	[[maybe_unused]] const int truncated = ::ftruncate(fd, 0);
 	[[maybe_unused]] const ssize_t written = ::pwrite(fd, line.data(), line.size(), 0);
@@ -42,7 +36,7 @@ std::string describe_holder(const std::string &line) {
 		return "another command";
 	}
 	const std::string command = line.substr(words[0].size() + words[1].size() + 2);
-	const std::int64_t age = std::max<std::int64_t>(0, now_ms(CLOCK_REALTIME) / 1000 - *since);
+	const std::int64_t age = std::max<long long>(0, unix_time() - *since);
 	return cat('\'', command, "' (pid ", words[0], ", ", age, " s)");
 }
 
@@ -84,9 +78,9 @@ Fd try_lock(const std::string &lock_file, const std::string &command, bool share
 
 Fd lock_container(const std::string &lock_file, const std::string &name, const std::string &command, int timeout_ms) {
 	Fd fd = open_lock(lock_file);
-	const std::int64_t end = now_ms(CLOCK_MONOTONIC) + timeout_ms;
+	const long long end = monotonic_ms() + timeout_ms;
 	for (int pause_ms = 1; !lock_now(fd.get(), false); pause_ms = std::min(pause_ms * 2, 100)) {
-		if (now_ms(CLOCK_MONOTONIC) >= end) {
+		if (monotonic_ms() >= end) {
 			throw_error("busy", cat('\'', name, "' is locked by ", describe_holder(read_holder(fd.get()))));
 		}
 		::poll(nullptr, 0, pause_ms);

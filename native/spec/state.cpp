@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <array>
-#include <cstdio>
 
 #include <nlohmann/json.hpp>
 
@@ -15,6 +13,7 @@
 #include "../base/log.hpp"
 #include "../base/process.hpp"
 #include "../base/text.hpp"
+#include "../base/time.hpp"
 #include "../kernel/cgroup.hpp"
 
 namespace tslxc {
@@ -77,17 +76,6 @@ std::string interface_json(const InterfaceState &interface) {
 	return out.done();
 }
 
-std::string now_text() {
-	timespec now;
-	::clock_gettime(CLOCK_REALTIME, &now);
-	tm parts;
-	::gmtime_r(&now.tv_sec, &parts);
-	std::array<char, 40> text;
-	const std::size_t length = ::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-	std::snprintf(text.data() + length, text.size() - length, ".%03ldZ", now.tv_nsec / 1'000'000);
-	return text.data();
-}
-
 /** Starting over keeps the file short; a reader notices that it shrank. */
 constexpr off_t max_event_bytes = 256 * 1024;
 
@@ -101,7 +89,7 @@ void append_event(int run_dir_fd, const State &state) {
 		[[maybe_unused]] const int ignored = ::ftruncate(fd.get(), 0);
 	}
 	JsonWriter event('{');
-	event.field("time", now_text());
+	event.field("time", utc_time());
 	event.field("state", state_name(state.state));
 	if (state.init_pid > 0) {
 		event.raw("initPid", cat(state.init_pid));
