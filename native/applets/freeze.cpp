@@ -3,7 +3,6 @@
 #include "../monitor/client.hpp"
 #include "../spec/state.hpp"
 #include "applets.hpp"
-#include "unattended.hpp"
 
 namespace tslxc {
 
@@ -16,10 +15,18 @@ State require_running(const Invocation &invocation, const std::string &name) {
 		require_defined(invocation, name);
 		throw_not_running(invocation, name);
 	}
-	if (seen.crashed || monitor_hangs(seen)) {
+	return seen.state;
+}
+
+template <typename Request> void ask(const Invocation &invocation, const std::string &name, Request request) {
+	try {
+		request(invocation.paths.run_dir(name));
+	} catch (const SysError &error) {
+		if (error.info().code != "no-monitor") {
+			throw;
+		}
 		throw_error("state", cat("cannot ", invocation.verb, " '", name, "': its monitor does not answer"), cat("tslxc stop -k ", name));
 	}
-	return seen.state;
 }
 
 std::string state_json(const std::string &name, RunState state) {
@@ -31,7 +38,7 @@ std::string state_json(const std::string &name, RunState state) {
 
 int freeze_one(const Invocation &invocation, const std::string &name, std::string &json) {
 	if (require_running(invocation, name).state != RunState::frozen) {
-		request_freeze(invocation.paths.run_dir(name), freeze_timeout_ms);
+		ask(invocation, name, [](const std::string &run_dir) { request_freeze(run_dir, freeze_timeout_ms); });
 	}
 	json = state_json(name, RunState::frozen);
 	return 0;
@@ -39,7 +46,7 @@ int freeze_one(const Invocation &invocation, const std::string &name, std::strin
 
 int unfreeze_one(const Invocation &invocation, const std::string &name, std::string &json) {
 	if (require_running(invocation, name).state != RunState::running) {
-		request_unfreeze(invocation.paths.run_dir(name));
+		ask(invocation, name, request_unfreeze);
 	}
 	json = state_json(name, RunState::running);
 	return 0;

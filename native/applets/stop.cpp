@@ -77,7 +77,7 @@ void stop_by_monitor(const Invocation &invocation, const std::string &name, cons
 	request_stop(run_dir, request);
 }
 
-void stop_unattended(const Invocation &invocation, const std::string &name, const StopOptions &options) {
+void stop_unattended(const Invocation &invocation, const std::string &name, const StopOptions &options, bool dead) {
 	if (options.reboot) {
 		throw_error("state", cat("cannot reboot '", name, "': its monitor does not answer"), cat("tslxc stop -k ", name));
 	}
@@ -87,7 +87,7 @@ void stop_unattended(const Invocation &invocation, const std::string &name, cons
 	work.may_kill = options.may_kill;
 	work.wait = options.wait;
 	work.timeout_ms = timeout_ms(options);
-	say(invocation, cat("the monitor of '", name, "' does not answer: stopping it without"));
+	say(invocation, cat("the monitor of '", name, dead ? "' has died: cleaning up" : "' does not answer: stopping it without"));
 	end_unattended(work);
 }
 
@@ -106,7 +106,7 @@ int stop_one(const Invocation &invocation, const std::string &name, std::string 
 		throw_not_running(invocation, name, 2);
 	}
 	if (seen.crashed || monitor_hangs(seen)) {
-		stop_unattended(invocation, name, options);
+		stop_unattended(invocation, name, options, seen.crashed);
 	} else {
 		try {
 			stop_by_monitor(invocation, name, options, seen.state);
@@ -114,7 +114,7 @@ int stop_one(const Invocation &invocation, const std::string &name, std::string 
 			if (error.info().code != "no-monitor") {
 				throw;
 			}
-			stop_unattended(invocation, name, options);
+			stop_unattended(invocation, name, options, seen.crashed);
 		}
 	}
 	if (invocation.json) {

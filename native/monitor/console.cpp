@@ -24,8 +24,13 @@ void set_nonblocking(int fd) {
 	::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-/** A file description of our own, so that O_NONBLOCK does not hit the caller's shell. A socket can't be reopened: then the old one. */
+/** A file description of our own, so that O_NONBLOCK does not hit the caller's shell. A socket can't be reopened, and a file would be
+ * written from its start: then the old one. */
 Fd reopen(int fd, int flags) {
+	struct stat info {};
+	if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
+		return Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+	}
 	Fd own(::open(cat("/proc/self/fd/", fd).c_str(), flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 	return own ? std::move(own) : Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
 }
