@@ -10,6 +10,7 @@
 #include "../kernel/netlink.hpp"
 #include "../spec/state.hpp"
 #include "applets.hpp"
+#include "info_keys.hpp"
 #include "node.hpp"
 #include "specs.hpp"
 
@@ -64,34 +65,6 @@ std::string find_spec(const Invocation &invocation, bool running) {
 	return up_to_date_spec(invocation.paths, invocation.name());
 }
 
-/** LXC prints these lists with a newline behind every element, the others with one between. */
-bool ends_each_line(std::string_view key) {
-	for (const char *prefix : {"lxc.cap.", "lxc.group", "lxc.environment", "lxc.mount.entry", "lxc.hook.", "lxc.idmap", "lxc.prlimit",
-							   "lxc.cgroup", "lxc.sysctl", "lxc.proc"}) {
-		if (key.starts_with(prefix)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-std::optional<std::string> find_key(const Spec &spec, const std::string &key) {
-	std::optional<std::string> out;
-	for (const auto &[name, value] : spec.keys) {
-		if (name != key) {
-			continue;
-		}
-		if (out && !ends_each_line(key)) {
-			*out += '\n';
-		}
-		out = out.value_or("") + value;
-		if (ends_each_line(key)) {
-			*out += '\n';
-		}
-	}
-	return out;
-}
-
 void read_keys(const Invocation &invocation, Info &info) {
 	const auto wanted = invocation.values("config");
 	if (wanted.empty()) {
@@ -99,7 +72,7 @@ void read_keys(const Invocation &invocation, Info &info) {
 	}
 	const Spec spec = parse_spec(find_spec(invocation, info.running));
 	for (const std::string &key : wanted) {
-		info.keys.emplace_back(key, find_key(spec, key.starts_with("lxc.") ? key : "lxc." + key));
+		info.keys.emplace_back(key, find_key(spec, key));
 	}
 }
 

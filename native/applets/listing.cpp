@@ -173,6 +173,10 @@ std::string table_text(const std::vector<Row> &rows, const std::vector<Column> &
 		}
 	}
 	std::vector<std::size_t> widths(columns.size());
+	for (std::size_t i = 0; i < columns.size(); i++) {
+		// LXC makes room for 0.00MB even where nothing runs.
+		widths[i] = columns[i] == Column::ram || columns[i] == Column::swap ? 6 : 0;
+	}
 	for (const auto &line : lines) {
 		for (std::size_t i = 0; i < line.size(); i++) {
 			widths[i] = std::max(widths[i], line[i].size());
