@@ -162,7 +162,7 @@ Spec spec_in_force(const std::string &run_dir, const std::string &name) {
 		throw_error("native", cat("cannot attach to '", name, "': ", run_dir, "/spec.json is gone"),
 					cat("restart it by 'tslxc stop -r ", name, "'"));
 	}
-	return parse_spec(*text);
+	return parse_spec_for_entering(*text);
 }
 
 Observation require_running(const Invocation &invocation, const std::string &name, const std::string &run_dir) {

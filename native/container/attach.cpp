@@ -13,6 +13,7 @@
 #include "../base/process.hpp"
 #include "../base/socket.hpp"
 #include "../base/text.hpp"
+#include "../kernel/clone_vm.hpp"
 #include "../kernel/syscalls.hpp"
 #include "pty.hpp"
 
@@ -72,7 +73,7 @@ Entrance open_cgroups(const AttachRequest &request) {
 	// Where init is now, not where it began: a guest's systemd moves itself and enables controllers above. A second look if it just did.
 	for (int attempt = 0;; attempt++) {
 		try {
-			auto dirs = cgroups_of(request.state.init_pid);
+			auto dirs = cgroups_below(request.state.cgroups, request.state.init_pid);
 			return {open_v1_entries(dirs), open_v2_cgroup(dirs)};
 		} catch (const SysError &error) {
 			if (error.info().error_number != ENOENT || attempt == 3) {
@@ -82,8 +83,8 @@ Entrance open_cgroups(const AttachRequest &request) {
 	}
 }
 
-pid_t clone_into(const AttachRequest &request, const Fd &init, const Fd &v2) {
-	if ((request.namespaces & CLONE_NEWPID) != 0 && ::setns(init.get(), CLONE_NEWPID) != 0) {
+pid_t clone_into(const AttachRequest &request, const Fd &v2, AttachChild &inside) {
+	if ((request.namespaces & CLONE_NEWPID) != 0 && ::setns(inside.init, CLONE_NEWPID) != 0) {
 		throw_errno("attach", cat("cannot enter the pid namespace of '", request.name, "'"));
 	}
 	clone_args arguments{};
@@ -92,7 +93,13 @@ pid_t clone_into(const AttachRequest &request, const Fd &init, const Fd &v2) {
 		arguments.flags = CLONE_INTO_CGROUP;
 		arguments.cgroup = static_cast<std::uint64_t>(v2.get());
 	}
-	pid_t child = sys::clone3(&arguments);
+	auto entry = [](void *child) { run_attach_child(*static_cast<AttachChild *>(child)); };
+	pid_t child = 0;
+	if ((request.namespaces & CLONE_NEWTIME) == 0) {
+		child = sys::clone_vm(&arguments, entry, &inside);
+	} else if ((child = sys::clone3(&arguments)) == 0) {
+		entry(&inside); // who shares memory may not enter a time namespace: EUSERS. time_namespaces(7)
+	}
 	if (child < 0 && errno == ENOMEM) {
 		throw_gone(request); // no process can be made in a pid namespace without init. pid_namespaces(7)
 	}
@@ -202,18 +209,16 @@ int attach(const AttachRequest &request) {
 	if (terminal.any()) {
 		sockets = packet_pair();
 	}
-	AttachChild inside{request, terminal, std::move(entrance.v1), {}, std::move(sockets.second), {}, working_directory()};
+	auto cwd = working_directory();
+	sigset_t before;
+	AttachChild inside{request, terminal, entrance.v1, init.get(), sockets.second.get(), before, cwd};
 	::prctl(PR_SET_DUMPABLE, 0);
 	wipe_environment();
 	::signal(SIGCHLD, SIG_DFL);
 	auto block = terminal.any() ? bridge_signals() : forwarded_signals();
-	::sigprocmask(SIG_BLOCK, &block, &inside.signals);
-	pid_t child = clone_into(request, init, entrance.v2);
-	if (child == 0) {
-		inside.init = std::move(init);
-		run_attach_child(std::move(inside));
-	}
-	inside.socket.reset();
+	::sigprocmask(SIG_BLOCK, &block, &before);
+	pid_t child = clone_into(request, entrance.v2, inside);
+	sockets.second.reset();
 	return terminal.any() ? follow_terminal(request, terminal, child, sockets.first) : follow_signals(child);
 }
 

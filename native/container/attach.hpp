@@ -55,16 +55,17 @@ struct AttachTerminal {
 	winsize size{};
 	bool any() const { return stream[0] || stream[1] || stream[2]; }
 };
+/** The child may share the parent's memory: it changes nothing of this, and closes descriptors by number. */
 struct AttachChild {
 	const AttachRequest &request;
 	const AttachTerminal &terminal;
-	CgroupEntries cgroups;
-	Fd init;		  // pidfd
-	Fd socket;		  // takes the pty's master; empty without a terminal
-	sigset_t signals; // the caller's mask
-	std::string cwd;
+	const CgroupEntries &cgroups;
+	int init;				 // pidfd
+	int socket;				 // takes the pty's master; −1 without a terminal
+	const sigset_t &signals; // the caller's mask
+	const std::string &cwd;
 };
 /** Already in the pid namespace and the v2 cgroup. */
-[[noreturn]] void run_attach_child(AttachChild child);
+[[noreturn]] void run_attach_child(const AttachChild &child);
 
 } // namespace tslxc

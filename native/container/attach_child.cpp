@@ -101,12 +101,13 @@ void take_terminal(const AttachChild &child) {
 	if (child.request.uid) {
 		[[maybe_unused]] int ignored = ::fchown(pty.slave.get(), *child.request.uid, static_cast<gid_t>(-1));
 	}
-	send_packet(child.socket.get(), "pty", {pty.master.get()});
+	send_packet(child.socket, "pty", {pty.master.get()});
 	for (int fd = 0; fd < 3; fd++) {
 		if (terminal.stream[fd] && ::dup2(pty.slave.get(), fd) < 0) {
 			throw_errno("terminal", "cannot hand the terminal on");
 		}
 	}
+	::close(child.socket);
 }
 
 struct User {
@@ -242,15 +243,14 @@ int exec_by_path(std::vector<std::string> &argv, std::vector<std::string> &env) 
 	throw_exec(request, "/bin/sh", errno);
 }
 
-[[noreturn]] void carry_out(AttachChild &child) {
+[[noreturn]] void carry_out(const AttachChild &child) {
 	const auto &request = child.request;
 	enter_v1(child.cgroups);
-	child.cgroups.tasks.clear();
 	set_rlimits(0, request.spec.rlimits);
 	give_pipes(request);
-	close_others(child.init.get(), child.socket.get());
-	join_namespaces(request, child.init.get());
-	child.init.reset();
+	close_others(child.init, child.socket);
+	join_namespaces(request, child.init);
+	::close(child.init);
 	if ((request.namespaces & CLONE_NEWNS) == 0 && request.remount) {
 		remount_kernel_filesystems();
 	}
@@ -258,7 +258,6 @@ int exec_by_path(std::vector<std::string> &argv, std::vector<std::string> &env) 
 		throw_errno("attach", "cannot change to / in the container");
 	}
 	take_terminal(child);
-	child.socket.reset();
 	if (auto personality = request.personality ? request.personality : request.spec.init.personality) {
 		set_personality(*personality);
 	}
@@ -281,7 +280,7 @@ int exec_by_path(std::vector<std::string> &argv, std::vector<std::string> &env) 
 
 } // namespace
 
-void run_attach_child(AttachChild child) {
+void run_attach_child(const AttachChild &child) {
 	int code = 1;
 	try {
 		carry_out(child);

@@ -328,6 +328,21 @@ CgroupDirs cgroups_of(pid_t pid) {
 	return dirs;
 }
 
+CgroupDirs cgroups_below(const CgroupDirs &payload, pid_t pid) {
+	CgroupDirs dirs;
+	auto paths = read_proc_cgroup(cat("/proc/", pid, "/cgroup"));
+	for (const auto &[key, dir] : payload) {
+		auto found = paths.find(key);
+		auto name = dir.substr(dir.rfind('/')); // "/tslxc.payload.web"
+		auto at = found == paths.end() ? std::string::npos : found->second.find(cat(name, "/"));
+		if (at == std::string::npos) {
+			return cgroups_of(pid); // moved out of the payload
+		}
+		dirs[key] = cat(dir, found->second.substr(at + name.size()));
+	}
+	return dirs;
+}
+
 std::string cgroup_layout() {
 	bool v1 = false;
 	bool v2 = false;

@@ -325,4 +325,71 @@ Spec parse_spec(std::string_view json) {
 	return read_spec(value);
 }
 
+namespace {
+std::size_t skip_text(std::string_view json, std::size_t at) {
+	for (at++; at < json.size() && json[at] != '"'; at++) {
+		at += json[at] == '\\' ? 1 : 0;
+	}
+	return at + 1;
+}
+
+/** Behind the value that begins at `at`. */
+std::size_t skip_value(std::string_view json, std::size_t at) {
+	int depth = 0;
+	while (at < json.size()) {
+		const char c = json[at];
+		if (c == '"') {
+			at = skip_text(json, at);
+			continue;
+		}
+		if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
+			break;
+		}
+		depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+		at++;
+	}
+	return at;
+}
+
+/** The members of the outermost object as text, values unparsed. */
+std::map<std::string_view, std::string_view> members_of(std::string_view json) {
+	std::map<std::string_view, std::string_view> out;
+	std::size_t at = json.find('{');
+	while (at < json.size() && (at = json.find_first_of("\"}", at)) < json.size() && json[at] == '"') {
+		const std::size_t key_end = skip_text(json, at);
+		const std::size_t colon = json.find(':', key_end);
+		if (colon >= json.size()) {
+			break;
+		}
+		const std::size_t end = skip_value(json, colon + 1);
+		out[json.substr(at + 1, key_end - at - 2)] = json.substr(colon + 1, end - colon - 1);
+		at = end;
+	}
+	return out;
+}
+} // namespace
+
+Spec parse_spec_for_entering(std::string_view json) {
+	const auto members = members_of(json);
+	const auto part = [&members](const char *key) {
+		const auto found = members.find(key);
+		const Json value = found == members.end() ? Json(Json::value_t::discarded) : Json::parse(found->second, nullptr, false);
+		if (value.is_discarded()) {
+			bad_spec(key, "is missing or no JSON");
+		}
+		return value;
+	};
+	if (part("version") != Json(spec_version)) {
+		bad_spec("version", "is another one");
+	}
+	Spec out;
+	out.name = read_text(part("name"), "name");
+	out.init = read_init(part("init"), "init");
+	read_namespaces(out, part("namespaces"));
+	out.idmap = read_list(part("idmap"), "idmap", read_id_range);
+	out.security = read_security(part("security"), "security");
+	out.rlimits = read_list(part("rlimits"), "rlimits", read_rlimit);
+	return out;
+}
+
 } // namespace tslxc
