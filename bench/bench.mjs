@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // npm run bench [-- SECTION…]: tslxc beside LXC (Debian's packages) in one run, in a network and mount namespace of its own.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, release, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,6 +27,7 @@ function prepare() {
       throw new Error(`${tool} is missing: apt-get install lxc lxc-templates g++ iproute2 busybox-static`)
   }
   const work = mkdtempSync(join(process.env.TSLXC_BENCH_DIR ?? tmpdir(), 'tslxc-bench-'))
+  chmodSync(work, 0o755) // the mapped root of LXC walks down to its rootfs
   const context = {
     work,
     root,
@@ -34,14 +35,19 @@ function prepare() {
     interleave: join(work, 'interleave'),
     floor: join(work, 'floor'),
     lxcpath: join(work, 'lxc'),
+    emptyConfig: join(work, 'empty.yaml'),
   }
   sh(`g++ -O2 -std=c++20 -o ${context.interleave} ${here}/interleave.cpp; g++ -O2 -static -std=c++20 -o ${context.floor} ${here}/floor.cpp`)
   mkdirSync(context.lxcpath)
+  writeFileSync(context.emptyConfig, 'net: { type: empty }\n', { mode: 0o600 })
   process.env.TSLXC_ROOT = join(work, 'root')
   if (!process.env.TSLXC_CACHE) process.env.TSLXC_CACHE = '/var/cache/tslxc'
   mkdirSync(join(work, 'root/var/lib/tslxc'), { recursive: true, mode: 0o700 })
   sh(`ip link set lo up; ip link add br0 type bridge; ip addr add 10.77.0.1/16 dev br0; ip link set br0 up
     cp /etc/subuid ${work}/subid 2>/dev/null || touch ${work}/subid; echo root:2000000:6553600 >> ${work}/subid
+    # LXC looks for bridges in /sys/class/net, which shows the namespace that mounted it; the cgroups stay.
+    mkdir ${work}/cgroup; mount --rbind /sys/fs/cgroup ${work}/cgroup; mount -t sysfs sysfs /sys
+    mount --rbind ${work}/cgroup /sys/fs/cgroup; umount -l ${work}/cgroup
     for f in /etc/subuid /etc/subgid; do [ -e $f ] || touch $f; mount --bind ${work}/subid $f; done`)
   return context
 }

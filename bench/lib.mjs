@@ -18,6 +18,7 @@ export const tryRun = (script) => spawnSync('/bin/sh', ['-c', script], { encodin
  * @returns {{[name: string]: {median: number, min: number, p90: number, runs: number, failures: number}}} microseconds
  */
 export function interleave(context, cases, { rounds = 25, warmup = 2, pauseMs = 0 } = {}) {
+  if (process.env.TSLXC_BENCH_ROUNDS) rounds = Number(process.env.TSLXC_BENCH_ROUNDS)
   const text = cases.map((c) => [c.name, c.setup ?? '', c.command, c.cleanup ?? ''].join('\t')).join('\n')
   const output = execFileSync(context.interleave, [String(rounds), String(warmup), String(pauseMs)], {
     input: `${text}\n`,

@@ -15,7 +15,7 @@ export function run(context) {
     [
       {
         name: 'ours',
-        command: `${context.tslxc} create -q -P ${memory}/ours -n bb -t busybox --net empty`,
+        command: `${context.tslxc} create -q -P ${memory}/ours -n bb -t busybox -f ${context.emptyConfig}`,
         cleanup: `${context.tslxc} destroy -P ${memory}/ours -n bb`,
       },
       { name: 'lxc', command: `lxc-create -P ${memory}/lxc -n bb -t busybox`, cleanup: `lxc-destroy -P ${memory}/lxc -n bb` },
@@ -32,7 +32,7 @@ export function run(context) {
     [
       {
         name: 'ours',
-        command: `${context.tslxc} create -q -P ${memory}/ours -n deb -t debian --net empty`,
+        command: `${context.tslxc} create -q -P ${memory}/ours -n deb -t debian -f ${context.emptyConfig}`,
         cleanup: `${context.tslxc} destroy -P ${memory}/ours -n deb; rm -rf ${memory}/ours/.trash/*`,
       },
       { name: 'lxc', command: `lxc-copy -P ${memory}/lxc -n deb -N copy`, cleanup: `lxc-destroy -P ${memory}/lxc -n copy` },

@@ -13,7 +13,7 @@ const parentOf = (pid) => Number(/\nPPid:\s+(\d+)/.exec(readFileSync(`/proc/${pi
 /** crun refuses a hybrid host: the v2 tree is unmounted in this mount namespace for its container alone. */
 function startCrun(context) {
   if (tryRun('command -v crun').status !== 0) return false
-  sh(`umount /sys/fs/cgroup/unified 2>/dev/null || true
+  sh(`umount -l /sys/fs/cgroup/unified 2>/dev/null || true
     mkdir -p ${context.work}/crun; cd ${context.work}/crun; ln -sfn ${context.work}/rootfs-a rootfs; crun spec
     sed -i 's#"terminal": true#"terminal": false#; s#"sh"#"sleep","1000"#' config.json; sed -i 's#"path": "rootfs"#"path": "${context.work}/rootfs-a"#' config.json
     crun --root ${context.work}/crun-run run -d tslxc-bench >/dev/null 2>&1 </dev/null`)
@@ -82,7 +82,7 @@ export function run(context) {
       { rounds: 50 },
     )
     rows.push(row('attach -- /bin/true against crun exec', t.ours.median, t.crun.median, 1))
-    tryRun(`crun --root ${context.work}/crun-run delete -f tslxc-bench`)
+    tryRun(`crun --root ${context.work}/crun-run delete -f tslxc-bench; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified`)
   }
   for (const key of ['a', 'd']) sh(`${ours(context, 'stop', `ts-${key}`, '-k')}; ${lxc(context, 'stop', `lx-${key}`, '-k')}`)
   return rows

@@ -2,8 +2,8 @@
 import { defineLxc, interleave, lxc, ours, row, sh } from '../lib.mjs'
 
 export const variants = [
-  { key: 'net empty, privileged', name: 'a', goal: 0.5, ours: '--privileged --net empty' },
-  { key: 'net empty, idmap', name: 'b', goal: 0.5, idmap: true, ours: '--net empty' },
+  { key: 'net empty, privileged', name: 'a', goal: 0.5, empty: true, ours: '--privileged' },
+  { key: 'net empty, idmap', name: 'b', goal: 0.5, idmap: true, empty: true, ours: '' },
   { key: 'veth, privileged', name: 'c', goal: 0.6, net: '10.77.1.1/16', ourNet: '10.77.1.2/16', ours: '--privileged' },
   { key: 'veth, idmap', name: 'd', goal: 0.6, net: '10.77.1.3/16', idmap: true, ourNet: '10.77.1.4/16', ours: '' },
 ]
@@ -16,7 +16,7 @@ export function makeBusybox(context) {
     const rootfs = `${context.work}/rootfs-${v.name}`
     sh(`cp -a ${context.lxcpath}/base/rootfs ${rootfs}`)
     defineLxc(context, { name: `lx-${v.name}`, rootfs, net: v.net, idmap: v.idmap })
-    const net = v.ourNet ? `--link br0 --ip ${v.ourNet} --gw 10.77.0.1` : ''
+    const net = v.empty ? `-f ${context.emptyConfig}` : `--link br0 --ip ${v.ourNet} --gw 10.77.0.1`
     sh(`${context.tslxc} create ts-${v.name} -t busybox ${v.ours} ${net} >/dev/null`)
   }
   context.busyboxMade = true
