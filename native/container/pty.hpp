@@ -47,11 +47,11 @@ struct Bridge {
 	int keyboard = -1; // −1: nothing is read from the terminal
 	int screen = -1;
 	int master = -1;
-	int process = -1; // a pidfd: the loop ends when it is gone and the master is drained. −1: at the master's end
-	int session = -1; // a socket: the loop ends at its end of file
-	int log = -1;	  // gets what the screen gets
-	int escape = -1;  // this byte, then `q` detaches, twice sends it once
-	int window = -1;  // whose size is followed at SIGWINCH
+	int process = -1;  // a pidfd: the loop ends when it is gone and the master is drained. −1: at the master's end
+	int session = -1;  // a socket: the loop ends at its end of file
+	int log = -1;	   // gets what the screen gets
+	int escape = -1;   // this byte, then `q` detaches, twice sends it once
+	int window = -1;   // whose size is followed at SIGWINCH
 	int follower = -1; // what follows it; −1: the master
 	RawTerminal *mode = nullptr;
 };

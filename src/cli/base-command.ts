@@ -21,6 +21,7 @@
  */
 import { Command } from '@oclif/core/command'
 import type { FlagInput, Input, ParserOutput } from '@oclif/core/parser'
+import { assertNever } from '../lib/assert-never.ts'
 import { HostError, TslxcError, UsageError } from '../lib/errors.ts'
 import { attachUndoErrors } from '../lib/undo.ts'
 import type { CommandClass } from './command-spec.ts'
@@ -163,9 +164,20 @@ export abstract class BaseCommand<Result = unknown> extends Command {
   async #answer(asked: Asked): Promise<void> {
     const { renderHelp, renderUsage } = await import('./help.ts')
     const command = this.ctor as CommandClass
-    if (asked === 'version') terminal.out(`${this.config.version}\n`)
-    else if (asked === 'usage') terminal.err(renderUsage(command, this.id ?? ''))
-    else terminal.err(renderHelp(command, this.id ?? '', await this.extraFlags(this.argv)))
+    switch (asked) {
+      case 'version':
+        terminal.out(`${this.config.version}\n`)
+        break
+      case 'usage':
+        terminal.err(renderUsage(command, this.id ?? ''))
+        break
+      case 'help':
+      case 'help-error':
+        terminal.err(renderHelp(command, this.id ?? '', await this.extraFlags(this.argv)))
+        break
+      default:
+        assertNever(asked)
+    }
     process.exitCode = asked === 'help-error' ? 1 : 0
   }
 }
