@@ -75,7 +75,7 @@ describe('life', () => {
     ['privileged', ''],
     ['unprivileged', UNPRIVILEGED],
   ])('a reboot inside starts it again, %s', async (_, idmap) => {
-    const hook = join(root.path, 'target')
+    const hook = join(root.path, `target${count}`)
     writeFileSync(hook, `#!/bin/sh\necho "$3 $LXC_TARGET" >> ${hook}.log\n`)
     chmodSync(hook, 0o755)
     const made = await started(`${idmap}${INIT}hook: { stop: ["${hook}"], post-stop: ["${hook}"] }\n`)
