@@ -226,13 +226,19 @@ Launched launch(const LaunchRequest &request) {
 	init.send_links(links);
 	launched.interfaces = std::move(links.made);
 
+	const bool work_before_exec = has_hooks(spec, "start-host") || has_hooks(spec, "stop") || !spec.rlimits.empty();
+	if (!work_before_exec) {
+		init.send_exec(); // early: init then finds it without waiting for us to wake up
+	}
 	launched.start_time = process_start_time(child.pid()).value_or(0);
 	std::vector<Fd> terminals = init.receive_terminals();
 	init.receive_ready();
-	keep_namespaces(spec, launched);
-	run_start_host_hooks(request, child.pid());
-	set_rlimits(child.pid(), spec.rlimits);
-	init.send_exec();
+	if (work_before_exec) {
+		keep_namespaces(spec, launched);
+		run_start_host_hooks(request, child.pid());
+		set_rlimits(child.pid(), spec.rlimits);
+		init.send_exec();
+	}
 	init.wait_for_exec();
 
 	if (spec.console.path != "none" && !terminals.empty()) {

@@ -70,7 +70,24 @@ Fd clone_inside(int root_fd, const MountSource &source) {
 	return tree;
 }
 
+/** A sysfs is a network namespace's: one that the container's user namespace does not own gives none (EPERM). The host's serves then. */
+Fd build_sysfs(const MountEntry &entry) {
+	try {
+		return build_detached_mount(entry, -1, -1);
+	} catch (const SysError &error) {
+		if (error.info().error_number != EPERM) {
+			throw;
+		}
+	}
+	Fd mount = clone_tree("/sys", true);
+	set_mount_attributes(mount.get(), parse_mount_flags(entry.flags), true);
+	return mount;
+}
+
 Fd build_own_mount(const MountEntry &entry, int root_fd) {
+	if (entry.source.kind == MountSource::Kind::fs && entry.source.type == "sysfs") {
+		return build_sysfs(entry);
+	}
 	if (entry.source.kind != MountSource::Kind::bind || !entry.relative) {
 		return build_detached_mount(entry, -1, -1);
 	}

@@ -1,5 +1,8 @@
 #include "sync.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include <nlohmann/json.hpp>
 
 #include "../base/socket.hpp"
@@ -11,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t mounts_per_packet = 24;
+constexpr std::size_t mounts_per_packet = 24, terminals_per_packet = 30;
 
 struct Message {
 	Json body;
@@ -36,11 +39,20 @@ std::optional<Message> receive(int socket) {
 	throw SysError(info);
 }
 
+[[noreturn]] void throw_last_words(int socket) {
+	while (const auto message = receive(socket)) {
+		if (message->body.value("m", "") == "error") {
+			throw_reported(message->body);
+		}
+	}
+	throw_error("native", "cannot start init: it died before it could say why", "look at the last lines of the kernel's log: dmesg");
+}
+
 /** What the monitor reads next must be this message; an error is thrown as what it says. */
 Message expect(int socket, const char *name) {
 	auto message = receive(socket);
 	if (!message) {
-		throw_error("native", "cannot start init: it died before it could say why", "look at the last lines of the kernel's log: dmesg");
+		throw_last_words(socket);
 	}
 	const std::string got = message->body.value("m", "");
 	if (got == "error") {
@@ -88,9 +100,7 @@ void InitPeer::send(const std::string &text, const std::vector<int> &fds) {
 		send_packet(socket_.get(), text, fds);
 	} catch (const SysError &error) {
 		if (error.info().error_number == EPIPE || error.info().error_number == ECONNRESET) {
-			while (true) {
-				expect(socket_.get(), "terminals"); // throws what init said last
-			}
+			throw_last_words(socket_.get());
 		}
 		throw;
 	}
@@ -147,7 +157,13 @@ void InitPeer::send_exec() {
 }
 
 std::vector<Fd> InitPeer::receive_terminals() {
-	return std::move(expect(socket_.get(), "terminals").fds);
+	std::vector<Fd> masters;
+	for (bool last = false; !last;) {
+		Message message = expect(socket_.get(), "terminals");
+		last = message.body.at("last");
+		std::ranges::move(message.fds, std::back_inserter(masters));
+	}
+	return masters;
 }
 
 void InitPeer::receive_ready() {
@@ -201,7 +217,14 @@ Links MonitorPeer::receive_links() {
 }
 
 void MonitorPeer::send_terminals(const std::vector<int> &masters) {
-	send_packet(socket_.get(), R"({"m":"terminals"})", masters);
+	std::size_t done = 0;
+	do {
+		const std::size_t end = std::min(done + terminals_per_packet, masters.size());
+		const std::vector<int> part(masters.begin() + static_cast<std::ptrdiff_t>(done),
+									masters.begin() + static_cast<std::ptrdiff_t>(end));
+		done = end;
+		send_packet(socket_.get(), Json{{"m", "terminals"}, {"last", done == masters.size()}}.dump(), part);
+	} while (done < masters.size());
 }
 
 void MonitorPeer::send_ready() {

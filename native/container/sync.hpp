@@ -10,7 +10,8 @@
 //     links made              ── links ───────────────▶  configured after pivot_root
 //                             ◀── terminals + fds ─────  masters: /dev/console first when there is one, then the ttys
 //                             ◀── ready ───────────────  all is set up but limits, capabilities, filter, exec
-//     start-host hooks        ── exec ────────────────▶  start hooks; the last steps
+//     start-host hooks        ── exec ────────────────▶  start hooks; the last steps (sent right behind links when there is
+//                                                        nothing to do in between)
 //                             ◀── (end of file) ───────  exec closed the socket: it runs
 //   at any time               ◀── error ───────────────  the step, the object, errno and hint; then init exits
 //

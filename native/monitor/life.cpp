@@ -10,6 +10,7 @@
 #include "../base/file.hpp"
 #include "../base/json.hpp"
 #include "../base/log.hpp"
+#include "../base/process.hpp"
 #include "../base/socket.hpp"
 #include "../base/text.hpp"
 #include "../base/time.hpp"
@@ -186,6 +187,7 @@ void Life::settle() {
 	if (const auto score = read_file_if_present("/proc/self/oom_score_adj")) {
 		hook_oom_score_ = trim(*score);
 	}
+	set_process_title(cat("[tslxc monitor] ", paths_.lxcpath, ' ', name_));
 	spec_.reset();
 	request_.spec = {};
 	try {

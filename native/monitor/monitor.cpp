@@ -6,7 +6,6 @@
 #include "../base/error.hpp"
 #include "../base/file.hpp"
 #include "../base/log.hpp"
-#include "../base/process.hpp"
 #include "../base/text.hpp"
 #include "../kernel/protect.hpp"
 #include "life.hpp"
@@ -101,7 +100,6 @@ void prepare(const MonitorRequest &request) {
 	if (!request.spec.unprivileged() && !program_is_protected()) {
 		exec_protected(write_request(request));
 	}
-	set_process_title(cat("[tslxc monitor] ", request.paths.lxcpath, ' ', request.spec.name));
 	if (!request.foreground && ::chdir("/") < 0) {
 		log::warn("monitor", "cannot change to /");
 	}
