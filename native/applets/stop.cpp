@@ -5,6 +5,7 @@
 #include "../base/json.hpp"
 #include "../base/text.hpp"
 #include "../monitor/client.hpp"
+#include "../spec/locks.hpp"
 #include "../spec/state.hpp"
 #include "applets.hpp"
 #include "unattended.hpp"
@@ -98,24 +99,40 @@ std::string stopped_json(const Invocation &invocation, const std::string &name) 
 	return out.done();
 }
 
+/** False: nobody answers. */
+bool try_monitor(const Invocation &invocation, const std::string &name, const StopOptions &options, const State &state) {
+	try {
+		stop_by_monitor(invocation, name, options, state);
+		return true;
+	} catch (const SysError &error) {
+		if (error.info().code != "no-monitor") {
+			throw;
+		}
+		return false;
+	}
+}
+
+/** A monitor that is still starting listens to nobody: the start holds the lock until it is done. */
+Observation await_start(const Invocation &invocation, const std::string &name, Observation seen) {
+	if (seen.state.state != RunState::starting || seen.crashed || monitor_hangs(seen)) {
+		return seen;
+	}
+	lock_container(invocation.paths.lock_file(name), name, "tslxc stop", invocation.lock_timeout_ms);
+	return observe(invocation.paths.run_dir(name));
+}
+
 int stop_one(const Invocation &invocation, const std::string &name, std::string &json) {
 	const StopOptions options = read_options(invocation);
-	const Observation seen = observe(invocation.paths.run_dir(name));
+	Observation seen = observe(invocation.paths.run_dir(name));
+	if (!options.kill) {
+		seen = await_start(invocation, name, std::move(seen));
+	}
 	if (seen.state.state == RunState::stopped && !seen.crashed) {
 		require_defined(invocation, name);
 		throw_not_running(invocation, name, 2);
 	}
-	if (seen.crashed || monitor_hangs(seen)) {
+	if (seen.crashed || monitor_hangs(seen) || !try_monitor(invocation, name, options, seen.state)) {
 		stop_unattended(invocation, name, options, seen.crashed);
-	} else {
-		try {
-			stop_by_monitor(invocation, name, options, seen.state);
-		} catch (const SysError &error) {
-			if (error.info().code != "no-monitor") {
-				throw;
-			}
-			stop_unattended(invocation, name, options, seen.crashed);
-		}
 	}
 	if (invocation.json) {
 		json = stopped_json(invocation, name);

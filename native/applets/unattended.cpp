@@ -61,10 +61,6 @@ bool monitor_hangs(const Observation &seen) {
 
 void end_unattended(const Unattended &work) {
 	const std::string run_dir = work.paths.run_dir(work.name);
-	Fd lock;
-	if (work.take_lock) {
-		lock = lock_container(work.paths.lock_file(work.name), work.name, work.command, work.lock_timeout_ms);
-	}
 	Observation seen = observe(run_dir);
 	if (!work.kill && seen.init_alive) {
 		const bool ended = ask_init(work, seen.state);
@@ -76,9 +72,15 @@ void end_unattended(const Unattended &work) {
 						cat("tslxc stop -k ", work.name));
 		}
 	}
+	// Before the lock: one that was stopped while it started has inherited it.
 	if (seen.monitor_alive && seen.state.state != RunState::stopped) {
 		kill_monitor(run_dir, work.name, seen.state.monitor_pid);
 	}
+	Fd lock;
+	if (work.take_lock) {
+		lock = lock_container(work.paths.lock_file(work.name), work.name, work.command, work.lock_timeout_ms);
+	}
+	// A start that was under way has seen its monitor die, and cleaned up itself.
 	seen = observe(run_dir);
 	if (seen.crashed) {
 		clean_up_crashed(work.paths, work.name, seen);
