@@ -38,6 +38,7 @@ const PACKAGES = [
   ['xz', 'xz-utils'],
   ['modprobe', 'kmod'],
   ['cpio', 'cpio'],
+  ['mke2fs', 'e2fsprogs'],
 ]
 
 function environment(extra = {}) {
@@ -134,6 +135,11 @@ function fillImageCache() {
     check('packages for a repository', [process.execPath, 'test/helpers/fetch-debs.mjs', debs])
 }
 
+/** Its kernel is a package too; the tests have no network. */
+function prepareMachine() {
+  if (isRoot) check('virtual machine', ['test/vm/run', '--prepare'])
+}
+
 // In order; each is a name on the command line.
 const STEPS = {
   build: () => check('build', [process.execPath, 'scripts/build.mjs']) || stop('build failed'),
@@ -144,6 +150,7 @@ const STEPS = {
   unit: () => project('unit'),
   native,
   image: fillImageCache,
+  machine: prepareMachine,
   system: () => rootProject('system'),
   compat: () => rootProject('compat'),
   vm: () => rootProject('vm'),
