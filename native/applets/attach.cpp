@@ -8,6 +8,7 @@
 
 #include "../base/file.hpp"
 #include "../base/text.hpp"
+#include "../kernel/protect.hpp"
 #include "applets.hpp"
 
 namespace tslxc {
@@ -165,6 +166,18 @@ Spec spec_in_force(const std::string &run_dir, const std::string &name) {
 	return parse_spec_for_entering(*text);
 }
 
+/** The words behind the program's name that led here, in the spelling of the multi-call program. */
+std::vector<std::string> own_words(const Invocation &invocation) {
+	auto words = split(read_file("/proc/self/cmdline"), '\0');
+	words.pop_back(); // behind the last terminator
+	auto program = words.empty() ? std::string() : words[0].substr(words[0].rfind('/') + 1);
+	words.erase(words.begin());
+	if (program.starts_with("tslxc-")) {
+		words.insert(words.begin(), invocation.verb);
+	}
+	return words;
+}
+
 Observation require_running(const Invocation &invocation, const std::string &name, const std::string &run_dir) {
 	auto seen = observe(run_dir);
 	if (!seen.init_alive) {
@@ -185,6 +198,9 @@ int attach_applet(const Invocation &invocation) {
 	auto run_dir = invocation.paths.run_dir(name);
 	auto seen = require_running(invocation, name, run_dir);
 	auto spec = spec_in_force(run_dir, name);
+	if (!spec.unprivileged() && !program_is_protected()) {
+		exec_protected(own_words(invocation));
+	}
 	AttachRequest request(name, spec, seen.state);
 	request.report = [&](const ErrorInfo &error) { return report(invocation, error); };
 	read_elevation(invocation, request);
