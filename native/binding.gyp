@@ -21,7 +21,7 @@
       "dependencies": ["core"],
       "sources": ["<!@(ls container/*.cpp monitor/*.cpp applets/*.cpp 2>/dev/null || true)"],
       "cflags_cc": ["-Os", "-ffunction-sections", "-fdata-sections"],
-      "conditions": [["san==''", { "ldflags": ["-static-pie", "-Wl,--gc-sections", "-s"] }]]
+      "conditions": [["san==''", { "ldflags": ["-static-pie", "-Wl,--gc-sections"] }]]
     },
     {
       "target_name": "addon",

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { skipCacheProbe } from './skip-cache-probe.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const nodePrefix = dirname(dirname(process.execPath))
@@ -18,11 +19,14 @@ for (const verb of verbs) {
   if (result.status !== 0) process.exit(result.status ?? 1)
 }
 mkdirSync(join(root, 'dist'), { recursive: true })
-for (const [from, to] of [
-  ['tslxc', 'tslxc'],
-  ['addon.node', 'addon.node'],
-]) {
+for (const name of ['tslxc', 'addon.node']) {
+  const fresh = join(root, 'dist', `${name}.new`)
+  copyFileSync(join(root, 'native/build/Release', name), fresh)
+  if (name === 'tslxc') {
+    skipCacheProbe(fresh)
+    const strip = spawnSync('strip', ['-s', fresh], { stdio: ['ignore', 'inherit', 'inherit'] })
+    if (strip.status !== 0) process.exit(strip.status ?? 1)
+  }
   // By rename: a running program keeps its old file.
-  copyFileSync(join(root, 'native/build/Release', from), join(root, 'dist', `${to}.new`))
-  renameSync(join(root, 'dist', `${to}.new`), join(root, 'dist', to))
+  renameSync(fresh, join(root, 'dist', name))
 }
