@@ -131,13 +131,13 @@ void point_ptmx(const Spec &spec, int root_fd) {
 	}
 }
 
+} // namespace
+
 bool runs_an_init(const Spec &spec) {
 	const std::string &program = spec.init.argv.at(0);
 	const std::string name = program.substr(program.rfind('/') + 1);
 	return name == "systemd" || name.ends_with("init");
 }
-
-} // namespace
 
 bool has_console(const Spec &spec) {
 	return spec.console.path != "none";

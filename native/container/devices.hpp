@@ -18,6 +18,8 @@ void fill_dev(const Spec &spec, int root_fd);
  *  The masters, console first when there is one. */
 std::vector<Fd> make_terminals(const Spec &spec, int root_fd);
 bool has_console(const Spec &spec);
+/** By the name of its program: systemd, or something that ends in `init`. */
+bool runs_an_init(const Spec &spec);
 
 /** After pivot_root: stdin, stdout and stderr are /dev/console, or /dev/null where there is none. A program that is no init (`-- sh`) gets
  * it as its controlling terminal too; an init must not, or the shells and gettys it starts there have no job control. */

@@ -190,6 +190,12 @@ void Life::finish_stop() {
 	publish(RunState::stopped);
 	// Closing any descriptor of the file gives the lock up: the next start need not wait for our exit. fcntl_locking(2)
 	Fd(::openat(run_dir_.get(), "monitor.lock", O_RDONLY | O_CLOEXEC)).reset();
+	if (!early_death_.empty()) {
+		ErrorInfo error;
+		error.message = early_death_;
+		error.hint = cat("look at init.cmd in the configuration, or run it on your terminal: tslxc start -F ", name_);
+		tell_failure(std::move(error));
+	}
 	answer_waiting(Client::Wait::stopped, write_ok());
 	ErrorInfo gone;
 	gone.code = "not-running";

@@ -14,6 +14,7 @@
 #include "../base/socket.hpp"
 #include "../base/text.hpp"
 #include "../base/time.hpp"
+#include "../container/devices.hpp"
 #include "../container/hooks.hpp"
 #include "../container/mounts.hpp"
 #include "../container/network.hpp"
@@ -125,8 +126,9 @@ bool Life::start() {
 		console_.show_on_terminal();
 	}
 	launch_init(*spec_, "");
-	throw_if_dead_already();
-	tell_starter(cat(R"({"ok":true,"pid":)", launched_.pid, "}\n"));
+	if (!died_at_once()) {
+		tell_starter(cat(R"({"ok":true,"pid":)", launched_.pid, "}\n"));
+	}
 	return true;
 }
 
@@ -159,19 +161,30 @@ void Life::launch_init(const Spec &spec, const std::string &oom_score) {
 	stop_signal_sent_ = false;
 }
 
-/** An init that is gone by now never was a start. One look, no waiting: a good start pays a system call. */
-void Life::throw_if_dead_already() {
+/** An init that is gone by now never was a start: its end is told to the starting command when all is taken down. A real init gets one
+ * look, which costs a system call; a command in its place gets up to 30 ms, or until it has slept for a while. */
+bool Life::died_at_once() {
 	pollfd watched{launched_.pidfd.get(), POLLIN, 0};
-	if (::poll(&watched, 1, 0) <= 0) {
-		return;
+	int asleep = 0;
+	for (int round = request_.foreground || runs_an_init(*spec_) ? 14 : 0; round < 15 && asleep < 3; ++round) {
+		if (::poll(&watched, 1, round == 14 ? 0 : 2) > 0) {
+			break;
+		}
+		const auto stat = read_file_if_present(cat("/proc/", launched_.pid, "/stat"));
+		asleep = stat && stat->find(") S ") != std::string::npos ? asleep + 1 : 0;
 	}
-	int status = 0;
-	::waitpid(launched_.pid, &status, 0);
-	note_exit(status);
-	console_.drain();
-	throw_error("native",
-				cat("init '", spec_->init.argv.empty() ? "" : spec_->init.argv[0], "' ended at once with ",
-					WIFSIGNALED(status) ? "signal " : "exit code ", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+	siginfo_t info{};
+	if (::waitid(P_PIDFD, static_cast<id_t>(launched_.pidfd.get()), &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) {
+		return false;
+	}
+	const bool by_signal = info.si_code != CLD_EXITED;
+	const bool on_purpose = by_signal ? info.si_status == SIGINT || info.si_status == SIGHUP : info.si_status == 0; // halt, reboot
+	if (on_purpose || request_.foreground) {
+		return false;
+	}
+	early_death_ = cat("init '", spec_->init.argv.empty() ? "" : spec_->init.argv[0], "' ended at once with ",
+					   by_signal ? "signal " : "exit code ", info.si_status);
+	return true;
 }
 
 void Life::tell_starter(const std::string &line) {
@@ -180,6 +193,14 @@ void Life::tell_starter(const std::string &line) {
 		request_.start_pipe.reset();
 	}
 	request_.lock.reset();
+}
+
+void Life::tell_failure(ErrorInfo error) {
+	error.message = cat("cannot start '", name_, "': ", error.message);
+	log::write(log::Level::error, error.step.empty() ? "start" : error.step, error.message);
+	std::string line = write_failure(error);
+	line.pop_back();
+	tell_starter(cat(line, state_.console_tail.empty() ? "" : cat(R"(,"console":)", json_quote(state_.console_tail)), "}\n"));
 }
 
 /** What can wait until the starting command has its answer. */
@@ -225,10 +246,7 @@ void Life::fail_start(ErrorInfo error) {
 	} catch (const std::exception &late) {
 		log::warn("monitor", late.what());
 	}
-	error.message = cat("cannot start '", name_, "': ", error.message);
-	log::write(log::Level::error, error.step.empty() ? "start" : error.step, error.message);
-	const std::string tail = state_.console_tail.empty() ? "" : cat(R"(,"console":)", json_quote(state_.console_tail));
-	tell_starter(cat(write_failure(error).substr(0, write_failure(error).size() - 1), tail, "}\n"));
+	tell_failure(std::move(error));
 	exit_code_ = 1;
 }
 

@@ -49,7 +49,8 @@ private:
 	void settle();
 	void tell_starter(const std::string &line);
 	void fail_start(ErrorInfo error);
-	void throw_if_dead_already();
+	void tell_failure(ErrorInfo error);
+	bool died_at_once();
 	void loop();
 	void wait_and_act();
 	void take_monitor_lock();
@@ -111,6 +112,7 @@ private:
 	bool rebooting_ = false, stop_wanted_ = false;
 	std::optional<Clock::time_point> kill_at_; // of a stop that no client waits for
 	Clock::time_point launched_at_;
+	std::string early_death_; // reason, until the starting command was told
 	int exit_code_ = 1;
 };
 

@@ -95,7 +95,7 @@ describe('life', () => {
   it('halts the guest when the monitor is told to end', async () => {
     const made = await started(`${UNPRIVILEGED}${INIT}`)
     process.kill(state(made).monitorPid, 'SIGTERM')
-    await until('STOPPED', () => state(made).state === 'STOPPED')
+    await until('STOPPED', () => events(made).includes('STOPPED'))
     expect(events(made)).toEqual(['STARTING', 'RUNNING', 'STOPPING', 'STOPPED'])
     expect(existsSync(join(made.runDir(), 'monitor.sock'))).toBe(false)
   })
@@ -191,9 +191,11 @@ describe('a start that fails', () => {
   it('keeps the last words of an init that ended soon', async () => {
     const made = box(`${UNPRIVILEGED}init: { cmd: /bin/short }\n`)
     writeFileSync(join(made.rootfs, 'bin/short'), '#!/bin/sh\necho "the end is near"\nexit 3\n', { mode: 0o755 })
-    await root.tslxc('start', made.name)
-    await until('STOPPED', () => state(made).state === 'STOPPED')
-    expect(state(made)).toMatchObject({ exitStatus: 3 << 8, consoleTail: 'the end is near' })
+    const { code, stderr } = await root.tslxc('start', made.name)
+    expect(code).toBe(1)
+    expect(stderr).toContain("init '/bin/short' ended at once with exit code 3")
+    expect(stderr).toContain('the end is near')
+    expect(state(made)).toMatchObject({ state: 'STOPPED', exitStatus: 3 << 8, consoleTail: 'the end is near' })
   })
 })
 
