@@ -102,7 +102,7 @@ function project(name, wrapper = []) {
   const file = join(results, `${name}.json`)
   rmSync(file, { force: true })
   const { status } = run([...wrapper, bin('vitest'), 'run', '--project', name, '--passWithNoTests'], {
-    env: { TSLXC_TEST_CACHE: imageCache, TSLXC_TEST_DEBS: debs },
+    env: { TSLXC_TEST_CACHE: imageCache, TSLXC_TEST_DEBS: debs, TSLXC_TEST_REQUIRED: '1' },
   })
   const counts = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { passed: 0, failed: status === 0 ? 0 : 1, skipped: 0 }
   // What vitest found wrong besides its tests.

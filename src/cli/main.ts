@@ -30,6 +30,7 @@ export function findCommand(argv: readonly string[], loaders: CommandLoaders): s
 
 async function answerWithoutCommand(argv: readonly string[], loaders: CommandLoaders): Promise<void> {
   const [word] = argv
+  if (word === 'help' && argv.length > 1) return await main([...argv.slice(1), '--help'], loaders)
   if (word === '--version') terminal.out(`${packageVersion()}\n`)
   else if (word === undefined || ['--help', '-h', '-?', 'help', '--usage'].includes(word)) {
     const { renderOverview } = await import('./overview.ts')

@@ -21,7 +21,9 @@ export default class LineReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[], reason: TestRunEndReason): void {
-    const required = JSON.parse(readFileSync(join(checkout, 'test/required.json'), 'utf8')) as string[]
+    // `npm test` has made what they need; a run of one file by hand has not.
+    const strict = process.env.TSLXC_TEST_REQUIRED === '1'
+    const required = strict ? (JSON.parse(readFileSync(join(checkout, 'test/required.json'), 'utf8')) as string[]) : []
     const counts: Counts = { passed: 0, failed: errors.length, skipped: 0 }
     for (const module of modules) {
       // A file that could not be loaded has no tests.

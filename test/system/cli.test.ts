@@ -120,6 +120,11 @@ describe('the program', () => {
     })
   })
 
+  it('helps with a command by either spelling', async () => {
+    expect((await run([program, 'help', 'stop'])).stderr).toBe((await run([program, 'stop', '--help'])).stderr)
+    expect((await run([program, 'help', 'config', 'get'])).stderr).toMatch(/^Usage: tslxc config get/)
+  })
+
   it('lists its commands', async () => {
     const { code, stdout } = await run([program, '--help'])
     expect(code).toBe(0)
