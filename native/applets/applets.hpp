@@ -34,6 +34,8 @@ struct Invocation {
 	std::optional<std::int64_t> number(std::string_view flag, std::int64_t least) const;
 };
 
+/** The same as src/cli/errors.ts renders it (test/fixtures/errors.json). */
+std::string error_text(const std::string &verb, const ErrorInfo &error);
 /** Prints an error as everywhere (`tslxc VERB: message`, then `  hint: …`) on stderr unless quiet, or on stdout as JSON. Returns its exit
  * code. */
 int report(const Invocation &invocation, const ErrorInfo &error);

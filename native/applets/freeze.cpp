@@ -25,7 +25,8 @@ template <typename Request> void ask(const Invocation &invocation, const std::st
 		if (error.info().code != "no-monitor") {
 			throw;
 		}
-		throw_error("state", cat("cannot ", invocation.verb, " '", name, "': its monitor does not answer"), cat("tslxc stop -k ", name));
+		throw_error("state", cat("cannot ", invocation.verb, " '", name, "': its monitor does not answer"),
+					cat("run 'tslxc stop -k ", name, "'"));
 	}
 }
 

@@ -47,14 +47,19 @@ std::optional<std::int64_t> Invocation::number(std::string_view flag, std::int64
 	return number;
 }
 
+std::string error_text(const std::string &verb, const ErrorInfo &error) {
+	std::string text = cat("tslxc", verb.empty() ? "" : " ", verb, ": ", error.message, '\n');
+	if (!error.hint.empty()) {
+		text += cat("  hint: ", error.hint, '\n');
+	}
+	return text;
+}
+
 int report(const Invocation &invocation, const ErrorInfo &error) {
 	if (invocation.json) {
 		print(cat("{\"error\":", write_error(error), "}\n"));
 	} else if (!invocation.quiet) {
-		std::string text = cat("tslxc", invocation.verb.empty() ? "" : " ", invocation.verb, ": ", error.message, '\n');
-		if (!error.hint.empty()) {
-			text += cat("  hint: ", error.hint, '\n');
-		}
+		const std::string text = error_text(invocation.verb, error);
 		[[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
 	}
 	return error.exit_code;

@@ -202,7 +202,7 @@ std::string names_text(const std::vector<Row> &rows, bool one_a_line) {
 
 int ls_applet(const Invocation &invocation) {
 	if (invocation.has("nesting")) {
-		throw_error("usage", "cannot list nested containers: '--nesting' is not supported", "tslxc attach NAME -- tslxc ls");
+		throw_error("usage", "cannot list nested containers: '--nesting' is not supported", "run 'tslxc attach NAME -- tslxc ls'");
 	}
 	const bool fancy = invocation.has("fancy");
 	const auto columns = read_columns(fancy ? invocation.value("fancy-format") : std::nullopt);

@@ -100,6 +100,19 @@ void set_up_log(const Invocation &invocation, const Settings &settings) {
 	log::set_file(invocation.value("logfile").value_or("none"));
 }
 
+std::string help_hint(const VerbTable &table) {
+	return cat("run 'tslxc ", table.verb, " --help'");
+}
+
+ParsedArgv read_words(const VerbTable &table, const std::vector<std::string> &words) {
+	try {
+		return read_argv(table, words);
+	} catch (SysError &error) {
+		error.info().hint = help_hint(table);
+		throw;
+	}
+}
+
 /** Sorts the operands into names and the rest. */
 void take_operands(Invocation &invocation, const VerbTable &table, const ParsedArgv &argv) {
 	const auto &words = argv.positionals;
@@ -110,7 +123,7 @@ void take_operands(Invocation &invocation, const VerbTable &table, const ParsedA
 		most = 2;
 	}
 	if (words.size() > most) {
-		throw_error("usage", cat("unexpected word '", words[most], "'"), cat("tslxc ", table.verb, " --help"));
+		throw_error("usage", cat("unexpected word '", words[most], "'"), help_hint(table));
 	}
 	invocation.rest = argv.rest.value_or(std::vector<std::string>{});
 	if (table.operands == Operands::pattern) {
@@ -118,7 +131,7 @@ void take_operands(Invocation &invocation, const VerbTable &table, const ParsedA
 		return;
 	}
 	if (words.empty()) {
-		throw_error("usage", "no container name was given", cat("tslxc ", table.verb, " NAME"));
+		throw_error("usage", "no container name was given", help_hint(table));
 	}
 	invocation.names = words;
 	if (table.operands == Operands::name_and_states && words.size() == 2) {
@@ -154,10 +167,7 @@ void take_places(Invocation &invocation) {
 }
 
 int run_native(Invocation &invocation, const VerbTable &table, const std::vector<std::string> &words) {
-	// Errors of the command line itself are told as it asked for.
-	invocation.json =
-		std::find(words.begin(), std::find(words.begin(), words.end(), "--"), "--json") != std::find(words.begin(), words.end(), "--");
-	const ParsedArgv argv = read_argv(table, words);
+	const ParsedArgv argv = read_words(table, words);
 	if (argv.asked != Asked::nothing) {
 		return answer(table, argv.asked);
 	}
@@ -166,13 +176,17 @@ int run_native(Invocation &invocation, const VerbTable &table, const std::vector
 	invocation.quiet = invocation.has("quiet");
 	take_operands(invocation, table, argv);
 	if (::geteuid() != 0) {
-		throw_error("permission", cat("cannot ", table.verb, ": this needs root"), cat("sudo tslxc ", table.verb, " …"));
+		throw_error("permission", cat("cannot run 'tslxc ", table.verb, "': it needs root"),
+					cat("run 'sudo tslxc ", table.verb, words.empty() ? "" : " ", join(words, " "), "'"));
 	}
 	take_places(invocation);
 	return find_applet(table.verb)(invocation);
 }
 
 int run(Invocation &invocation, const std::vector<std::string> &words) {
+	// Errors of the command line itself are told as it asked for.
+	const auto end = std::find(words.begin(), words.end(), "--");
+	invocation.json = std::find(words.begin(), end, "--json") != end;
 	try {
 		const VerbTable *table = find_verb(invocation.verb);
 		if (table == nullptr || find_applet(invocation.verb) == nullptr) {

@@ -27,7 +27,7 @@ std::string node_path() {
 	}
 	const auto recorded = read_file_if_present(install_root() + "/dist/node-path", 4096);
 	if (!recorded) {
-		throw_error("host", cat("cannot run Node: ", install_root(), "/dist/node-path is absent"), "npm run build");
+		throw_error("host", cat("cannot run Node: ", install_root(), "/dist/node-path is absent"), "run 'npm run build'");
 	}
 	return std::string(trim(*recorded));
 }
@@ -52,7 +52,7 @@ void drop_node_variables() {
 std::string run_script() {
 	const std::string script = install_root() + "/bin/run.cjs";
 	if (!exists(script)) {
-		throw_error("host", cat("cannot run Node: ", script, " is absent"), "npm ci && npm run build");
+		throw_error("host", cat("cannot run Node: ", script, " is absent"), "run 'npm ci && npm run build'");
 	}
 	return script;
 }

@@ -89,7 +89,7 @@ void await_end_of_monitor(const std::string &run_dir, const std::string &name) {
 		}
 		::poll(nullptr, 0, 10);
 	}
-	throw_error("busy", cat("cannot start '", name, "': its last monitor does not end"), cat("tslxc stop -k ", name));
+	throw_error("busy", cat("cannot start '", name, "': its last monitor does not end"), cat("run 'tslxc stop -k ", name, "'"));
 }
 
 std::string started_json(const std::string &name, RunState state, long pid) {

@@ -80,7 +80,7 @@ void stop_by_monitor(const Invocation &invocation, const std::string &name, cons
 
 void stop_unattended(const Invocation &invocation, const std::string &name, const StopOptions &options, bool dead) {
 	if (options.reboot) {
-		throw_error("state", cat("cannot reboot '", name, "': its monitor does not answer"), cat("tslxc stop -k ", name));
+		throw_error("state", cat("cannot reboot '", name, "': its monitor does not answer"), cat("run 'tslxc stop -k ", name, "'"));
 	}
 	Unattended work{invocation.paths, name, "tslxc stop", invocation.lock_timeout_ms};
 	work.take_lock = options.take_lock;

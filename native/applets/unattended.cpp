@@ -69,7 +69,7 @@ void end_unattended(const Unattended &work) {
 		}
 		if (!ended && !work.may_kill) {
 			throw_error("timeout", cat("cannot stop '", work.name, "': it still runs after ", work.timeout_ms / 1000, " s"),
-						cat("tslxc stop -k ", work.name));
+						cat("run 'tslxc stop -k ", work.name, "'"));
 		}
 	}
 	// Before the lock: one that was stopped while it started has inherited it.

@@ -18,7 +18,7 @@ std::vector<RunState> read_states(const Invocation &invocation) {
 	const auto flag = invocation.value("state");
 	if (!flag && invocation.rest.empty()) {
 		throw_error("usage", cat("cannot wait for '", invocation.name(), "': no state was given"),
-					cat("tslxc wait ", invocation.name(), " -s RUNNING"));
+					cat("run 'tslxc wait ", invocation.name(), " -s RUNNING'"));
 	}
 	std::vector<RunState> out;
 	for (const std::string &word : split(flag ? *flag : invocation.rest[0], '|')) {
