@@ -15,11 +15,14 @@ export function makeMany(context, count) {
   mkdirSync(many.lxc)
   const names = Array.from({ length: count }, (_, n) => `m${n}`)
   names.forEach((name, n) => {
-    const rootfs = count <= 50 ? `${context.work}/many-rootfs-${n}` : `${context.work}/rootfs-d`
-    if (!existsSync(rootfs)) sh(`cp -a ${context.work}/rootfs-d ${rootfs}`)
+    // Stopped ones share a tree. Ours stands below a directory that only root may enter.
+    const rootfs = count <= 50 ? `${many.lxc}-rootfs/${n}` : `${context.work}/rootfs-d`
+    const ownRootfs = `${many.ours}/.rootfs/${count <= 50 ? n : 0}`
+    for (const tree of [rootfs, ownRootfs])
+      if (!existsSync(tree)) sh(`mkdir -p ${join(tree, '..')}; cp -a ${context.work}/rootfs-d ${tree}`)
     defineLxc({ lxcpath: many.lxc }, { name, rootfs, net: address(100, n), idmap: true })
     sh(`mkdir ${many.ours}/${name}; cp -a ${process.env.TSLXC_ROOT}/var/lib/tslxc/ts-d/record.json ${many.ours}/${name}/ 2>/dev/null || true
-      sed 's#^\\( *path:\\).*#\\1 "dir:${rootfs}"#; s#10\\.77\\.1\\.4/16#${address(110, n)}#; s#ts-d#${name}#g; /hwaddr:/d' ${process.env.TSLXC_ROOT}/var/lib/tslxc/ts-d/config.yaml > ${many.ours}/${name}/config.yaml`)
+      sed 's#^\\( *path:\\).*#\\1 "dir:${ownRootfs}"#; s#10\\.77\\.1\\.4/16#${address(110, n)}#; s#ts-d#${name}#g; /hwaddr:/d' ${process.env.TSLXC_ROOT}/var/lib/tslxc/ts-d/config.yaml > ${many.ours}/${name}/config.yaml`)
   })
   // Compiled once, as create leaves it.
   sh(`${context.tslxc} compile -P ${many.ours} ${names.join(' ')}`)
