@@ -46,7 +46,7 @@ function prepare() {
   sh(`ip link set lo up; ip link add br0 type bridge; ip addr add 10.77.0.1/16 dev br0; ip link set br0 up
     cp /etc/subuid ${work}/subid 2>/dev/null || touch ${work}/subid; echo root:2000000:6553600 >> ${work}/subid
     # LXC looks for bridges in /sys/class/net, which shows the namespace that mounted it; the cgroups stay.
-    mkdir ${work}/cgroup; mount --rbind /sys/fs/cgroup ${work}/cgroup; mount -t sysfs sysfs /sys
+    mkdir ${work}/cgroup; mount --rbind /sys/fs/cgroup ${work}/cgroup; umount -R -l /sys; mount -t sysfs sysfs /sys
     mount --rbind ${work}/cgroup /sys/fs/cgroup; umount -l ${work}/cgroup
     for f in /etc/subuid /etc/subgid; do [ -e $f ] || touch $f; mount --bind ${work}/subid $f; done`)
   return context
