@@ -96,7 +96,8 @@ export async function createContainer(context: StoreContext & Surroundings, requ
   }
 }
 
-async function makePlan({ paths }: Surroundings, request: CreateRequest): Promise<Plan> {
+async function makePlan(context: Surroundings, request: CreateRequest): Promise<Plan> {
+  const { paths } = context
   checkName(request.name)
   if (containerExists(paths, request.name)) throw alreadyExists(request.name)
   checkDir(request)
@@ -104,7 +105,7 @@ async function makePlan({ paths }: Surroundings, request: CreateRequest): Promis
     throw new UsageError('cannot use --gw without a fixed address', { hint: 'pass --ip ADDRESS, or leave --gw out' })
   }
   const { template, templateOptions: options, mirror, flushCache: refresh } = request
-  const prepared = template === 'none' ? undefined : await prepareTemplate(paths, { template, options, mirror, refresh })
+  const prepared = template === 'none' ? undefined : await prepareTemplate(context, { template, options, mirror, refresh })
   const authorizedKeys = request.authKeyFile === undefined ? undefined : await readGiven(request.authKeyFile)
   const password = request.passwordFile === undefined ? undefined : firstLine(await readGiven(request.passwordFile), request.passwordFile)
   if (prepared === undefined && (authorizedKeys ?? password) !== undefined) {

@@ -1,14 +1,16 @@
 /** From a template and its options to an image in the cache: where template, image and storage meet. */
-import { fingerprintOf, type ImageCache, type ImageRecord, type ImageWanted, withImage } from '../image/cache.ts'
+import { fingerprintOf, type ImageCache, type ImageRecord, type ImageWanted, imagesDir, withImage } from '../image/cache.ts'
 import { parseSource } from '../image/index.ts'
 import type { OnStep } from '../lib/progress.ts'
-import { architecture, hostLocale } from '../platform/host.ts'
+import { architecture, hasUserNamespaces, hostLocale } from '../platform/host.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Volume } from '../storage/driver.ts'
 import { storageDriver } from '../storage/index.ts'
 import { loadTemplate, type Template } from '../template/load.ts'
 import { type HostFacts, type OptionValue, optionValues, templateData } from '../template/options.ts'
 import { renderFile, renderTree, type TemplateData } from '../template/render.ts'
+import { allocateIds, releaseIds } from './ids.ts'
+import type { StoreContext } from './store.ts'
 
 export interface TemplateRequest {
   readonly template: string
@@ -41,7 +43,10 @@ export function hostFacts(): HostFacts {
 }
 
 /** Loads, checks and renders; fetches nothing. @throws UsageError · NotFoundError · ConfigError · HostError */
-export async function prepareTemplate(paths: Paths, request: TemplateRequest): Promise<PreparedTemplate> {
+export async function prepareTemplate(
+  { paths, command }: Pick<Surroundings, 'paths' | 'command'>,
+  request: TemplateRequest,
+): Promise<PreparedTemplate> {
   const template = loadTemplate(paths, request.template)
   const facts = hostFacts()
   const mirror = request.mirror === undefined ? {} : { mirror: request.mirror }
@@ -53,15 +58,31 @@ export async function prepareTemplate(paths: Paths, request: TemplateRequest): P
   const setupScript = template.setupFile === undefined ? undefined : renderFile(template.setupFile, data)
   const place = { templateDir: template.dir }
   const identity = { kind: source.kind, source: await source.identity(options, place), setup: setupScript ?? '' }
+  const fingerprint = fingerprintOf(identity)
   const wanted: ImageWanted = {
     about: source.describe(options),
     template: template.name,
     identity,
     refresh: request.refresh,
     duration: template.duration,
-    fill: (work) => source.fetch(options, { ...work, ...place, setupScript }),
+    fill: (work) => {
+      const fetch = (firstId?: number) => source.fetch(options, { ...work, ...place, setupScript, firstId })
+      return source.runsGuestCode ? withIds({ paths, command }, fingerprint, fetch) : fetch()
+    },
   }
-  return { template, values, data, wanted, fingerprint: fingerprintOf(identity) }
+  return { template, values, data, wanted, fingerprint }
+}
+
+/** Lends host ids that are nobody's for a while. A fetch that was killed leaves them to the next one of the same image. */
+async function withIds(context: StoreContext, fingerprint: string, use: (firstId?: number) => Promise<void>): Promise<void> {
+  if (!hasUserNamespaces()) return await use()
+  const owner = { lxcpath: imagesDir(context.paths), name: fingerprint }
+  const { first } = await allocateIds(context, owner)
+  try {
+    await use(first)
+  } finally {
+    await releaseIds(context, owner)
+  }
 }
 
 /** The image, fetched unless it is cached; it stays while `use` runs. */
@@ -88,7 +109,7 @@ export interface FetchedImage {
 
 /** `image fetch`. */
 export async function fetchTemplateImage(around: Surroundings, request: TemplateRequest): Promise<FetchedImage> {
-  const prepared = await prepareTemplate(around.paths, request)
+  const prepared = await prepareTemplate(around, request)
   const started = new Date().toISOString()
   return await withTemplateImage(around, prepared, async ({ about, sizeBytes, createdAt }) => ({
     fingerprint: prepared.fingerprint,

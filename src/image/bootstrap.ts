@@ -2,14 +2,15 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, extname, join, resolve } from 'node:path'
 import * as z from 'zod/mini'
-import { HostError } from '../lib/errors.ts'
+import { CommandError, HostError } from '../lib/errors.ts'
 import { installCommand, which } from '../platform/host.ts'
 import { explainFailure } from './bootstrap-failure.ts'
+import { lastLines } from './cache.ts'
 import { cleanGuest, guestSources } from './clean.ts'
 import { chooseMirrors, sourceLines } from './mirrors.ts'
-import { chrootScript, logged, stepOfLine } from './sandbox.ts'
+import { chrootScript, logged, makeSandbox, type Sandbox, stepOfLine } from './sandbox.ts'
 import type { FetchWork, ImageSource, SourcePlace } from './source.ts'
 
 const words = z.pipe(
@@ -45,6 +46,7 @@ export type BootstrapSource = z.infer<typeof options>
 export const bootstrap: ImageSource<BootstrapSource> = {
   kind: 'bootstrap',
   options: options as never,
+  runsGuestCode: true,
   describe: ({ distribution, suite, arch }) => `${distribution} ${suite} ${arch}`,
 
   async identity(source, place) {
@@ -65,7 +67,6 @@ export const bootstrap: ImageSource<BootstrapSource> = {
     try {
       if (tool === 'mmdebstrap') await runMmdebstrap(plan)
       else await runDebootstrap(plan)
-      await setUp(work)
     } catch (error) {
       throw await explainFailure(error, { tool, about: bootstrap.describe(source), mirror: mirrors.main, logFile: work.logFile })
     }
@@ -100,7 +101,22 @@ function chooseTool({ tool, distribution }: BootstrapSource): 'mmdebstrap' | 'de
   throw new HostError(`cannot fetch ${distribution}: '${wanted}' is not installed`, { hint: installCommand(wanted) })
 }
 
-async function runMmdebstrap({ source, work, keyring, lines }: Plan): Promise<void> {
+async function runMmdebstrap(plan: Plan): Promise<void> {
+  const { work } = plan
+  try {
+    await mmdebstrapIn(await makeSandbox(work, true), plan)
+  } catch (error) {
+    const isRefused =
+      work.firstId !== undefined && error instanceof CommandError && (await lastLines(work.logFile, 30)).some(refusesNamespace)
+    if (!isRefused) throw error
+    work.onStep({ text: 'again without a user namespace, which this host refuses' })
+    await mmdebstrapIn(await makeSandbox(work, false), plan)
+  }
+}
+
+const refusesNamespace = (line: string): boolean => /Operation not permitted|unshare failed|write failed .*[ug]id_map/.test(line)
+
+async function mmdebstrapIn(sandbox: Sandbox, { source, work, keyring, lines }: Plan): Promise<void> {
   const argv = [
     'mmdebstrap',
     '--mode=root',
@@ -109,14 +125,16 @@ async function runMmdebstrap({ source, work, keyring, lines }: Plan): Promise<vo
     '--verbose',
     `--architectures=${source.arch}`,
     `--include=${source.packages.join(',')}`,
-    `--keyring=${keyring}`,
+    `--keyring=${await sandbox.bring(`keyring${extname(keyring)}`, await readFile(keyring))}`,
     '--aptopt=Acquire::Languages "none"',
     '--',
     source.suite,
-    work.rootfs,
+    sandbox.rootfs,
     ...lines,
   ]
-  await logged(work, argv, { step: stepOfLine(bootstrap.describe(source)) })
+  await logged(work, sandbox, argv, { step: stepOfLine(bootstrap.describe(source)) })
+  await setUp(work, sandbox)
+  await sandbox.finish()
 }
 
 const SCRIPTS = '/usr/share/debootstrap/scripts'
@@ -124,6 +142,8 @@ const SCRIPTS = '/usr/share/debootstrap/scripts'
 /** debootstrap knows one suite and a crude resolver: apt inside does the rest, updates included. */
 async function runDebootstrap({ source, work, keyring, main, lines }: Plan): Promise<void> {
   const secure = lines.some((line) => line.includes(' https:'))
+  // It makes device nodes, which no user namespace may.
+  const sandbox = await makeSandbox(work, false)
   const argv = [
     'debootstrap',
     '--variant=minbase',
@@ -138,9 +158,10 @@ async function runDebootstrap({ source, work, keyring, main, lines }: Plan): Pro
     ...(existsSync(join(SCRIPTS, source.suite)) ? [] : [join(SCRIPTS, source.script)]),
   ]
   const step = stepOfLine(bootstrap.describe(source))
-  await logged(work, argv, { step })
+  await logged(work, sandbox, argv, { step })
   await guestSources(work, { name: source.distribution, lines, keyring, ownKeyring: basename(keyring) })
-  await chrootScript(work, INSTALL_SCRIPT, { args: source.packages, step })
+  await chrootScript(work, sandbox, INSTALL_SCRIPT, { args: source.packages, step })
+  await setUp(work, sandbox)
 }
 
 const INSTALL_SCRIPT = `
@@ -150,8 +171,8 @@ apt-get -q -y dist-upgrade
 apt-get -q -y --no-install-recommends install "$@"
 `
 
-async function setUp(work: FetchWork): Promise<void> {
+async function setUp(work: FetchWork, sandbox: Sandbox): Promise<void> {
   if (work.setupScript === undefined) return
   work.onStep({ text: 'setting up the new root file system' })
-  await chrootScript(work, work.setupScript, {})
+  await chrootScript(work, sandbox, work.setupScript, {})
 }

@@ -32,6 +32,7 @@ const OWNER_ONLY = new Set(['etc/shadow'])
 export const busybox: ImageSource<BusyboxSource> = {
   kind: 'busybox',
   options,
+  runsGuestCode: false,
   describe: () => 'busybox',
 
   async identity(source, place) {

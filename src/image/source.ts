@@ -5,6 +5,8 @@ import type { OnStep } from '../lib/progress.ts'
 export interface ImageSource<S extends { readonly kind: string }> {
   readonly kind: S['kind']
   readonly options: ZodMiniType<S>
+  /** Whether `fetch` runs programs of the guest, and so wants `firstId`. */
+  readonly runsGuestCode: boolean
   /** For people: `debian bookworm amd64`. */
   describe(source: S): string
   /** JSON of all that decides the content; the fingerprint is made of it. */
@@ -31,6 +33,8 @@ export interface FetchWork extends SourcePlace {
   /** What the tools said; kept when the fetch fails. */
   readonly logFile: string
   readonly installRoot: string
+  /** First of 65536 host ids that are nobody's: code of the guest runs as these. Absent: no user namespaces here. */
+  readonly firstId?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onStep: OnStep
 }

@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined
   /** What an abort or a timeout sends; default SIGTERM, and SIGKILL after 5 s. `unshare --fork` blocks SIGTERM. */
   readonly killSignal?: NodeJS.Signals | undefined
+  /** Runs before the input is written: a program that waits for its first line can be prepared from outside. */
+  readonly beforeInput?: ((pid: number) => Promise<void>) | undefined
   /** Exit codes that are no error; default only 0. */
   readonly okCodes?: readonly number[] | undefined
 }
@@ -41,11 +43,13 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const { execa } = await import('execa')
   const child = execa(argv[0] ?? '', argv.slice(1), {
     ...execaOptions(options),
-    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    ...stdinOf(options),
   })
   const forwarded = options.onLine === undefined ? undefined : forwardLines(child, options.onLine)
+  const prepared = options.beforeInput === undefined ? undefined : prepare(child, options.beforeInput, options.input)
   const result = await child
   await forwarded
+  await prepared
   const { stdout, stderr } = result
   if (result.exitCode !== undefined && (options.okCodes ?? [0]).includes(result.exitCode)) {
     return { stdout, stderr, status: result.exitCode }
@@ -101,6 +105,28 @@ function execaOptions(options: RunOptions) {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  }
+}
+
+function stdinOf({ input, beforeInput }: RunOptions) {
+  if (beforeInput !== undefined) return { stdin: 'pipe' as const }
+  return input === undefined ? { stdin: 'ignore' as const } : { input }
+}
+
+interface Preparable {
+  readonly pid?: number | undefined
+  readonly stdin: { end(input: string | Uint8Array): unknown } | null
+  kill(signal: NodeJS.Signals): boolean
+}
+
+async function prepare(child: Preparable, beforeInput: (pid: number) => Promise<void>, input: string | Uint8Array = ''): Promise<void> {
+  if (child.pid === undefined) return
+  try {
+    await beforeInput(child.pid)
+    child.stdin?.end(input)
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
   }
 }
 
