@@ -1,7 +1,7 @@
 /** Debian and its kin, package by package: mmdebstrap where it is installed, else debootstrap. Signatures are always checked. */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { appendFile, lstat, readFile } from 'node:fs/promises'
 import { basename, extname, join, resolve } from 'node:path'
 import * as z from 'zod/mini'
 import { CommandError, HostError } from '../lib/errors.ts'
@@ -158,10 +158,22 @@ async function runDebootstrap({ source, work, keyring, main, lines }: Plan): Pro
     ...(existsSync(join(SCRIPTS, source.suite)) ? [] : [join(SCRIPTS, source.script)]),
   ]
   const step = stepOfLine(bootstrap.describe(source))
-  await logged(work, sandbox, argv, { step })
+  try {
+    await logged(work, sandbox, argv, { step })
+  } catch (error) {
+    await keepItsLog(work)
+    throw error
+  }
   await guestSources(work, { name: source.distribution, lines, keyring, ownKeyring: basename(keyring) })
   await chrootScript(work, sandbox, INSTALL_SCRIPT, { args: source.packages, step })
   await setUp(work, sandbox)
+}
+
+/** debootstrap names a log of its own, which goes with the unfinished tree. */
+async function keepItsLog({ rootfs, logFile }: FetchWork): Promise<void> {
+  const path = join(rootfs, 'debootstrap/debootstrap.log')
+  const stats = await lstat(path).catch(() => undefined)
+  if (stats?.isFile()) await appendFile(logFile, await readFile(path))
 }
 
 const INSTALL_SCRIPT = `

@@ -57,8 +57,8 @@ export async function serveRepository(options: RepositoryOptions): Promise<AptRe
 
 const digest = (algorithm: string, content: string | Buffer): string => createHash(algorithm).update(content).digest('hex')
 
-/** apt names files with an escaped epoch; in the index they have none. */
-const plainName = (file: string): string => file.replace(/%3a/gi, '_')
+/** apt names files with an escaped epoch; mirrors leave it out, and debootstrap relies on that. */
+const plainName = (file: string): string => file.replace(/_\d+%3a/i, '_')
 
 async function packagesText(debs: string): Promise<string> {
   const stanzas: string[] = []

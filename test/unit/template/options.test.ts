@@ -33,7 +33,7 @@ describe.each(listTemplates(paths))('the options of %s', (name) => {
   it('become flags with a group of their own', async () => {
     const flags = await flagsOfTemplate(paths, name)
     expect(Object.keys(flags)).toEqual(options.map((option) => option.name))
-    for (const flag of Object.values(flags)) expect(flag).toMatchObject({ helpGroup: `TEMPLATE ${name.toUpperCase()}` })
+    for (const flag of Object.values(flags)) expect(flag).toMatchObject({ helpGroup: `Options of the template ${name}` })
   })
 })
 
