@@ -84,11 +84,11 @@ const CONDITIONS: readonly (readonly [RegExp, Condition])[] = [
   [/^tslxc start/, stopped('web', 'db', 'mail')],
   [/^tslxc stop/, running('web', 'db')],
   [/^tslxc wait web -s 'STOPPED/, stopped('web')],
-  [/^tslxc unfreeze/, { prepare: async () => (await haveContainers(['web'], 'RUNNING'), root.ok('freeze', 'web')) }],
+  [/^tslxc unfreeze/, { prepare: () => haveContainers(['web'], 'RUNNING').then(() => root.ok('freeze', 'web')) }],
   [/^tslxc destroy web/, stopped('web')],
   [
     /^tslxc config (get|unset) web limits/,
-    { prepare: async () => (await haveContainers(['web'], 'STOPPED'), root.ok('config', 'set', 'web', 'limits.memory', '1G')) },
+    { prepare: () => haveContainers(['web'], 'STOPPED').then(() => root.ok('config', 'set', 'web', 'limits.memory', '1G')) },
   ],
   [/^tslxc/, running('web')],
 ]
