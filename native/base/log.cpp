@@ -40,6 +40,10 @@ void set_file(const std::string &path) {
 	sink().file = open_or_throw(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0640);
 }
 
+int file_descriptor() {
+	return sink().file ? sink().file.get() : -1;
+}
+
 void set_quiet(bool quiet) {
 	sink().quiet = quiet;
 }

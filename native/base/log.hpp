@@ -12,6 +12,8 @@ enum class Level { trace, debug, info, notice, warn, error, crit, alert, fatal }
 void set_level(Level level);
 /** Appends to the file from now on (opened O_APPEND|O_CLOEXEC, 0640); throws SysError. "none" or "": stderr only. */
 void set_file(const std::string &path);
+/** Of the file; -1: there is none. For who closes all others. */
+int file_descriptor();
 void set_quiet(bool quiet);
 void set_container(const std::string &name);
 /** FATAL … TRACE, any case, or the numbers of LXC (0 trace … 8 fatal). False: unknown. */

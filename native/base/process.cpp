@@ -10,7 +10,9 @@
 
 #include <linux/prctl.h>
 
+#include <algorithm>
 #include <array>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 
@@ -180,6 +182,21 @@ RunResult run_program(const std::vector<std::string> &argv, const std::vector<st
 	}
 	result.exit_code = wait_for(pid);
 	return result;
+}
+
+void close_all_but(int one, int other) {
+	unsigned next = 3;
+	for (const int keep : {std::min(one, other), std::max(one, other)}) {
+		if (keep < 3) {
+			continue;
+		}
+		const unsigned number = static_cast<unsigned>(keep);
+		if (number > next) {
+			::syscall(SYS_close_range, next, number - 1, 0);
+		}
+		next = number + 1;
+	}
+	::syscall(SYS_close_range, next, UINT_MAX, 0);
 }
 
 } // namespace tslxc

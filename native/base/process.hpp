@@ -26,4 +26,7 @@ struct RunResult {
 };
 RunResult run_program(const std::vector<std::string> &argv, const std::vector<std::string> &extra_env);
 
+/** Closes every descriptor above 2 but these two; a negative one is none. */
+void close_all_but(int one, int other);
+
 } // namespace tslxc

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "../base/process.hpp"
 #include "../base/socket.hpp"
 #include "../base/text.hpp"
 #include "../kernel/caps.hpp"
@@ -44,23 +45,6 @@ void give_pipes(const AttachRequest &request) {
 			[[maybe_unused]] int ignored = ::fchown(fd, enters ? *uid : *request.uid, enters ? *gid : request.gid.value_or(0));
 		}
 	}
-}
-
-/** Nothing of the host's is open inside, but the two descriptors that are still needed. */
-void close_others(int one, int other) {
-	unsigned low = static_cast<unsigned>(std::min(one, other));
-	unsigned high = static_cast<unsigned>(std::max(one, other));
-	unsigned next = 3;
-	for (unsigned keep : {low, high}) {
-		if (keep < 3 || keep > INT_MAX) {
-			continue;
-		}
-		if (keep > next) {
-			sys::close_range(next, keep - 1, 0);
-		}
-		next = keep + 1;
-	}
-	sys::close_range(next, UINT_MAX, 0);
 }
 
 void join_namespaces(const AttachRequest &request, int init) {
@@ -248,7 +232,7 @@ int exec_by_path(std::vector<std::string> &argv, std::vector<std::string> &env) 
 	enter_v1(child.cgroups);
 	set_rlimits(0, request.spec.rlimits);
 	give_pipes(request);
-	close_others(child.init, child.socket);
+	close_all_but(child.init, child.socket); // nothing of the host's is open inside, but what is still needed
 	join_namespaces(request, child.init);
 	::close(child.init);
 	if ((request.namespaces & CLONE_NEWNS) == 0 && request.remount) {

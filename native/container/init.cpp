@@ -13,6 +13,8 @@
 
 #include "../base/error.hpp"
 #include "../base/file.hpp"
+#include "../base/log.hpp"
+#include "../base/process.hpp"
 #include "../base/text.hpp"
 #include "../kernel/caps.hpp"
 #include "../kernel/syscalls.hpp"
@@ -130,7 +132,7 @@ void change_directory(const Spec &spec) {
 }
 
 /** From the first mount to the new root. Order: /dev before what is mounted below it; hooks between the last mount and pivot_root. */
-void build_root(const InitArguments &arguments, MonitorPeer &monitor, MountsPacket &built, int directory_fd) {
+void build_root(const InitArguments &arguments, MonitorPeer &monitor, MountsPacket built, int directory_fd) {
 	const Spec &spec = arguments.spec;
 	HookContext hooks;
 	hooks.rootfs_mount = arguments.rootfs_mount;
@@ -184,7 +186,7 @@ void take_on_limits(const InitArguments &arguments) {
 	set_capabilities(kept);
 }
 
-[[noreturn]] void carry_out(const InitArguments &arguments, MonitorPeer &monitor) {
+[[noreturn]] void carry_out(InitArguments &arguments, MonitorPeer &monitor) {
 	const Spec &spec = arguments.spec;
 	reset_signals();
 	::setsid();
@@ -194,13 +196,18 @@ void take_on_limits(const InitArguments &arguments) {
 		write_file("/proc/self/oom_score_adj", arguments.oom_score);
 	}
 	// Opened before the ids change: afterwards the host's 0700 directories on the way are closed to us.
-	const Fd directory = has_rootfs(spec) || !spec.mounts.empty() ? open_or_throw(arguments.rootfs_mount, O_PATH | O_DIRECTORY) : Fd();
+	Fd directory = has_rootfs(spec) || !spec.mounts.empty() ? open_or_throw(arguments.rootfs_mount, O_PATH | O_DIRECTORY) : Fd();
 	MountsPacket built = monitor.receive_mounts();
 	if (spec.unprivileged()) {
 		become_namespace_root();
 	}
 	die_with_parent();
-	build_root(arguments, monitor, built, directory.get());
+	build_root(arguments, monitor, std::move(built), directory.get());
+	// From here on paths are the guest's, and a symbolic link of its making to /proc/self/fd/N/.. would lead out by any directory of the
+	// host's: the monitor's, ours and the cgroups' go now.
+	directory.reset();
+	arguments.cgroups = {};
+	close_all_but(monitor.descriptor(), log::file_descriptor());
 	hide_paths(spec.security);
 	set_hostname(spec);
 	write_guest_files(spec.files);

@@ -82,6 +82,7 @@ public:
 	void send_terminals(const std::vector<int> &masters);
 	void send_ready();
 	void wait_for_exec();
+	int descriptor() const { return socket_.get(); }
 	/** Never throws: there is nobody left to tell. */
 	void send_error(const ErrorInfo &error) noexcept;
 
