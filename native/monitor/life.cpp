@@ -217,7 +217,6 @@ void Life::settle() {
 	} catch (const SysError &error) {
 		log::info("monitor", error.info().message); // without CAP_SYS_RESOURCE: we run all the same
 	}
-	shrink_memory();
 }
 
 /** Takes back what the start made. Everything is tried; the first error is the one that is told. */
@@ -290,6 +289,23 @@ void Life::loop() {
 	}
 }
 
+/** A monitor waits for days: before the first long wait, and a second after each event, it gives back what it does not need to wait. */
+int Life::wait_for(std::vector<pollfd> &watched) {
+	constexpr int soon_ms = 1000;
+	const int timeout_ms = poll_timeout();
+	if (busy_) {
+		const int ready = ::poll(watched.data(), watched.size(), timeout_ms < 0 ? soon_ms : std::min(timeout_ms, soon_ms));
+		busy_ = ready != 0;
+		if (ready != 0 || timeout_ms >= 0) {
+			return ready;
+		}
+	}
+	shrink_memory();
+	const int ready = ::poll(watched.data(), watched.size(), timeout_ms);
+	busy_ = ready > 0;
+	return ready;
+}
+
 void Life::wait_and_act() {
 	std::vector<pollfd> watched;
 	watched.push_back({phase_ == Phase::running ? launched_.pidfd.get() : hooks_.get(), POLLIN, 0});
@@ -300,7 +316,8 @@ void Life::wait_and_act() {
 	for (const Client &client : clients_) {
 		watched.push_back({client.socket.get(), POLLIN, 0});
 	}
-	if (::poll(watched.data(), watched.size(), poll_timeout()) < 0) {
+	if (wait_for(watched) <= 0) {
+		check_deadlines();
 		return;
 	}
 	console_.handle(&watched[3]);

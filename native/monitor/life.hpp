@@ -53,6 +53,7 @@ private:
 	bool died_at_once();
 	void loop();
 	void wait_and_act();
+	int wait_for(std::vector<pollfd> &watched);
 	void take_monitor_lock();
 	void publish(RunState state);
 	int poll_timeout() const;
@@ -112,6 +113,7 @@ private:
 	bool rebooting_ = false, stop_wanted_ = false;
 	std::optional<Clock::time_point> kill_at_; // of a stop that no client waits for
 	Clock::time_point launched_at_;
+	bool busy_ = false; // something has happened since memory was given back
 	std::string early_death_; // reason, until the starting command was told
 	int exit_code_ = 1;
 };
