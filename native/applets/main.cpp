@@ -213,7 +213,7 @@ int main(int argc, char **argv) {
 	::umask(022);
 	Invocation invocation;
 	std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
-	if (!words.empty() && words[0] == resume_monitor_word) {
+	if (!words.empty() && (words[0] == resume_monitor_word || words[0] == wait_as_monitor_word)) {
 		resume_monitor(words);
 	}
 	const char *slash = argc > 0 ? std::strrchr(argv[0], '/') : nullptr;

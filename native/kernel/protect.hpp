@@ -13,4 +13,7 @@ bool program_is_protected();
  * argv[0] is the program's path, where install_root() finds it again. Throws SysError. */
 [[noreturn]] void exec_protected(const std::vector<std::string> &words);
 
+/** The same program from the mount it runs from, once more. Returns only when that failed. */
+void exec_again(const std::vector<std::string> &words);
+
 } // namespace tslxc

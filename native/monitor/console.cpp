@@ -105,6 +105,12 @@ void Console::attach(Fd master) {
 	}
 }
 
+void Console::take_over(Fd master, const std::string &tail, const std::string &ring) {
+	attach(std::move(master));
+	tail_ = tail;
+	ring_ = ring;
+}
+
 void Console::detach() {
 	drain();
 	// The last words: a slow terminal gets a second for them.

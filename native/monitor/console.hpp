@@ -25,6 +25,9 @@ public:
 	void leave_terminal();
 	/** The master of a launch; an empty one: no console. */
 	void attach(Fd master);
+	/** What another process of the same monitor had: master, last lines, ring. */
+	void take_over(Fd master, const std::string &tail, const std::string &ring);
+	const Fd &master() const { return master_; }
 	void detach();
 	bool present() const { return static_cast<bool>(master_); }
 	/** Hands the size of the caller's terminal on. SIGWINCH */

@@ -36,7 +36,10 @@ void move_up_from(const std::string &key, std::string dir) {
 
 /** The guest's own cgroups go. On v1 the delegated directory stays, with the devices' rules. On v2 it is made anew: after a write to
  *  cgroup.kill Linux 6.12 and later kill what is cloned into it (they compare the count of kills with that of the parent's cgroup). */
-void renew(const ContainerCgroups &cgroups, const Spec &spec) {
+void renew(ContainerCgroups &cgroups, const Spec &spec) {
+	for (const auto &[key, path] : cgroups.payload) {
+		cgroups.inner[key] = cat(path, '/', spec.cgroup.inner_path.empty() ? "guest" : spec.cgroup.inner_path);
+	}
 	for (const auto &[key, path] : cgroups.inner) {
 		if (key == "v2") {
 			remove_cgroups({{key, path}});

@@ -51,12 +51,18 @@ Life::Life(MonitorRequest request)
 	if (!request_.console_log.empty()) {
 		spec_->console.log_file = request_.console_log;
 	}
+	console_plan_ = spec_->console;
+	log_file_ = spec_->log_file;
+	log_level_ = spec_->log_level;
 }
 
 int Life::run() {
 	try {
 		if (start()) {
 			settle();
+			if (!request_.foreground && early_death_.empty()) {
+				execute_for_waiting();
+			}
 			loop();
 		}
 	} catch (const SysError &error) {
@@ -67,6 +73,13 @@ int Life::run() {
 		info.message = error.what();
 		fail_start(info);
 	}
+	return exit_code_;
+}
+
+int Life::wait() {
+	set_process_title(cat("[tslxc monitor] ", paths_.lxcpath, ' ', name_));
+	signals_ = watch_signals();
+	loop();
 	return exit_code_;
 }
 
@@ -85,7 +98,7 @@ void Life::publish(RunState state) {
 void Life::take_monitor_lock() {
 	for (int tries = 0;; ++tries) {
 		try {
-			hold_monitor_lock(run_dir_.get());
+			lock_fd_ = hold_monitor_lock(run_dir_.get());
 			return;
 		} catch (const SysError &error) {
 			if (error.info().code != "busy" || tries == 2000) {
@@ -114,7 +127,6 @@ bool Life::start() {
 	reboot_signal_ = spec_->init.reboot_signal;
 	stop_signal_ = spec_->init.stop_signal;
 	ephemeral_ = spec_->ephemeral;
-	devices_ = spec_->devices;
 	has_end_hooks_ = has_hooks(*spec_, "stop") || has_hooks(*spec_, "post-stop") ||
 					 std::ranges::any_of(spec_->network, [](const InterfacePlan &plan) { return !plan.scripts_down.empty(); });
 	HookContext hooks;

@@ -38,6 +38,13 @@ struct Client {
 class Life {
 public:
 	explicit Life(MonitorRequest request);
+	/** Goes on behind execute_for_waiting. */
+	explicit Life(int handed_over);
+	const std::string &name() const { return name_; }
+	const std::string &log_file() const { return log_file_; }
+	const std::string &log_level() const { return log_level_; }
+	/** To STOPPED, of a container that runs. */
+	int wait();
 	/** From STARTING to STOPPED. What init ended with, as a shell has it; 1 when the start failed. */
 	int run();
 
@@ -47,6 +54,7 @@ private:
 	void prepare_cgroups();
 	void launch_init(const Spec &spec, const std::string &oom_score);
 	void settle();
+	void execute_for_waiting();
 	void tell_starter(const std::string &line);
 	void fail_start(ErrorInfo error);
 	void tell_failure(ErrorInfo error);
@@ -93,14 +101,16 @@ private:
 	Paths paths_;
 	std::unique_ptr<Spec> spec_; // until RUNNING
 	MonitorRequest request_;
-	std::string hook_oom_score_;
+	std::string hook_oom_score_, log_file_, log_level_;
+	ConsolePlan console_plan_;
+	int lock_fd_ = -1; // monitor.lock, never closed
 	Fd run_dir_, signals_, listener_;
 	State state_;
 	ContainerCgroups cgroups_;
 	Launched launched_;
 	Console console_;
 	std::vector<Client> clients_;
-	std::vector<DeviceRule> devices_;
+	std::optional<std::vector<DeviceRule>> devices_; // in force; absent: those of the spec
 	std::optional<int> halt_signal_;
 	int reboot_signal_ = 0, stop_signal_ = 0;
 	bool stop_signal_sent_ = false;
@@ -113,7 +123,7 @@ private:
 	bool rebooting_ = false, stop_wanted_ = false;
 	std::optional<Clock::time_point> kill_at_; // of a stop that no client waits for
 	Clock::time_point launched_at_;
-	bool busy_ = false; // something has happened since memory was given back
+	bool busy_ = false;		  // something has happened since memory was given back
 	std::string early_death_; // reason, until the starting command was told
 	int exit_code_ = 1;
 };

@@ -26,17 +26,17 @@ void fill_standard_streams() {
 }
 
 /** log.file and log.level. A log that can't be opened stops no container. */
-void open_log(const Spec &spec) {
-	log::set_container(spec.name);
+void open_log(const std::string &name, const std::string &file, const std::string &level_name) {
+	log::set_container(name);
 	log::Level level{};
-	if (log::parse_level(spec.log_level, level)) {
+	if (log::parse_level(level_name, level)) {
 		log::set_level(level);
 	}
-	if (spec.log_file.empty()) {
+	if (file.empty()) {
 		return;
 	}
 	try {
-		log::set_file(spec.log_file);
+		log::set_file(file);
 	} catch (const SysError &error) {
 		log::warn("log", error.info().message);
 	}
@@ -95,7 +95,7 @@ MonitorRequest read_request(const std::vector<std::string> &words) {
 
 void prepare(const MonitorRequest &request) {
 	fill_standard_streams();
-	open_log(request.spec);
+	open_log(request.spec.name, request.spec.log_file, request.spec.log_level);
 	// The guest's root is the host's, and init is this program until it execs: its file must be out of reach by then.
 	if (!request.spec.unprivileged() && !program_is_protected()) {
 		exec_protected(write_request(request));
@@ -126,6 +126,11 @@ void run_monitor(MonitorRequest request) {
 
 void resume_monitor(const std::vector<std::string> &words) {
 	try {
+		if (words[0] == wait_as_monitor_word) {
+			Life life(static_cast<int>(to_int(words.at(1)).value_or(-1)));
+			open_log(life.name(), life.log_file(), life.log_level());
+			::_exit(life.wait());
+		}
 		run_monitor(read_request(words));
 	} catch (const std::exception &error) {
 		log::write(log::Level::error, "monitor", error.what());

@@ -30,6 +30,8 @@ struct MonitorRequest {
 
 /** First word of the program's hidden way back into run_monitor, behind the protected exec of a privileged container's monitor. */
 inline constexpr const char *resume_monitor_word = "--monitor";
+/** And behind the exec of a monitor whose container runs. */
+inline constexpr const char *wait_as_monitor_word = "--monitor-waits";
 [[noreturn]] void resume_monitor(const std::vector<std::string> &words);
 
 } // namespace tslxc

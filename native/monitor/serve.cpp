@@ -282,7 +282,7 @@ void Life::handle_console_log(Client &client, const MonitorCommand &command) {
 
 void Life::handle_device(const MonitorCommand &command) {
 	require_running("change the devices of");
-	std::vector<DeviceRule> rules = devices_;
+	std::vector<DeviceRule> rules = devices_ ? *devices_ : spec_in_force().devices;
 	rules.push_back(command.rule);
 	apply_devices(cgroups_, rules);
 	devices_ = std::move(rules);

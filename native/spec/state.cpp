@@ -259,7 +259,7 @@ Observation observe(const std::string &run_dir) {
 	return out;
 }
 
-void hold_monitor_lock(int run_dir_fd) {
+int hold_monitor_lock(int run_dir_fd) {
 	Fd fd(::openat(run_dir_fd, "monitor.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 	if (!fd) {
 		throw_errno("lock", "cannot open monitor.lock");
@@ -274,7 +274,7 @@ void hold_monitor_lock(int run_dir_fd) {
 		throw_errno("lock", "cannot take monitor.lock");
 	}
 	// Given up to the process: closing any descriptor of the file drops the lock.
-	fd.release();
+	return fd.release();
 }
 
 } // namespace tslxc

@@ -56,7 +56,8 @@ struct Observation {
 /** Reads state.json, asks monitor.lock by F_GETLK and checks pid and start time. Takes no lock; an absent run directory is STOPPED. */
 Observation observe(const std::string &run_dir);
 
-/** Takes monitor.lock (POSIX record lock) for the life of the process. Open once, close never. Throws SysError "busy". */
-void hold_monitor_lock(int run_dir_fd);
+/** Takes monitor.lock (POSIX record lock) for the life of the process, an exec included as long as the descriptor that is returned stays
+ * open. Open once, close never. Throws SysError "busy". */
+int hold_monitor_lock(int run_dir_fd);
 
 } // namespace tslxc
