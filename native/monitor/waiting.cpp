@@ -1,5 +1,5 @@
 // A monitor starts its container and then waits for days. For that it executes itself anew: what the start has used of memory is gone, and
-// the waiting takes a fifth of it. The pid, the children, the monitor's lock and the descriptors stay; the rest is handed over here.
+// the waiting takes two thirds of it. The pid, the children, the monitor's lock and the descriptors stay; the rest is handed over here.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
