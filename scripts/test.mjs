@@ -131,7 +131,7 @@ function fillImageCache() {
   mkdirSync(imageCache, { recursive: true, mode: 0o700 })
   const env = { TSLXC_CACHE: imageCache, TSLXC_ROOT: join(results, 'root') }
   check('image fetch debian', [join(root, 'bin/tslxc'), 'image', 'fetch', 'debian'], { env })
-  if (!existsSync(join(debs, 'archives/partial')))
+  if (!existsSync(join(debs, 'archives/priorities.json')))
     check('packages for a repository', [process.execPath, 'test/helpers/fetch-debs.mjs', debs])
 }
 

@@ -62,14 +62,18 @@ const plainName = (file: string): string => file.replace(/_\d+%3a/i, '_')
 
 async function packagesText(debs: string): Promise<string> {
   const stanzas: string[] = []
+  const priorities = JSON.parse(readFileSync(join(debs, 'priorities.json'), 'utf8')) as Record<string, string>
   for (const file of readdirSync(debs).filter((name) => name.endsWith('.deb'))) {
     const content = readFileSync(join(debs, file))
-    const control = (await runOk(['dpkg-deb', '--field', join(debs, file)])).trimEnd()
+    const own = (await runOk(['dpkg-deb', '--field', join(debs, file)])).trimEnd()
+    const name = /^Package: (.*)$/m.exec(own)?.[1] ?? ''
+    const control = own.replace(/^Priority: .*$/m, `Priority: ${priorities[name] ?? 'optional'}`)
     stanzas.push(
       `${control}\nFilename: pool/${plainName(file)}\nSize: ${content.length}\nSHA256: ${digest('sha256', content)}\nMD5sum: ${digest('md5', content)}\n`,
     )
   }
-  return stanzas.join('\n')
+  // debootstrap reads a stanza when the empty line behind it comes.
+  return stanzas.map((stanza) => `${stanza}\n`).join('')
 }
 
 interface IndexHash {

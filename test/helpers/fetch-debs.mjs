@@ -28,3 +28,15 @@ for (const words of [['update'], ['--download-only', 'install', '?essential', '?
   })
   if (status !== 0) process.exit(status ?? 1)
 }
+
+// What a .deb says of its own priority is overridden by the archive, and debootstrap goes by the archive's.
+const { stdout } = spawnSync('apt-cache', [...options.filter((word) => word !== '-y'), 'dumpavail'], {
+  encoding: 'utf8',
+  maxBuffer: 2 ** 30,
+  env: { ...process.env, LC_ALL: 'C' },
+})
+const priorities = stdout.split('\n\n').flatMap((stanza) => {
+  const field = (name) => new RegExp(`^${name}: (.*)$`, 'm').exec(stanza)?.[1]
+  return field('Package') === undefined ? [] : [[field('Package'), field('Priority') ?? 'optional']]
+})
+writeFileSync(join(dir, 'archives/priorities.json'), JSON.stringify(Object.fromEntries(priorities)))
