@@ -181,7 +181,7 @@ std::vector<std::string> own_words(const Invocation &invocation) {
 Observation require_running(const Invocation &invocation, const std::string &name, const std::string &run_dir) {
 	auto seen = observe(run_dir);
 	if (!seen.init_alive) {
-		require_defined(invocation, name);
+		require_defined(invocation, name, "attach to");
 		throw_error("not-running", cat("cannot attach to '", name, "': it is not running"), cat("run 'tslxc start ", name, "'"));
 	}
 	if (seen.state.state == RunState::frozen || seen.state.state == RunState::freezing) {

@@ -29,17 +29,6 @@ std::string escape_name(int escape) {
 	return cat("Ctrl+", key >= 'A' && key <= 'Z' ? static_cast<char>(key - 'A' + 'a') : key);
 }
 
-ConsoleGrant ask_for_console(const Invocation &invocation, const std::string &run_dir) {
-	const auto &name = invocation.name();
-	try {
-		return request_console(run_dir, static_cast<int>(invocation.number("tty", -1).value_or(-1)));
-	} catch (const SysError &error) {
-		auto info = error.info();
-		info.message = cat("cannot connect to '", name, "': ", info.message);
-		throw SysError(std::move(info));
-	}
-}
-
 void announce(const Invocation &invocation, const ConsoleGrant &grant, int escape) {
 	if (invocation.quiet) {
 		return;
@@ -57,10 +46,10 @@ int console_applet(const Invocation &invocation) {
 	auto run_dir = invocation.paths.run_dir(name);
 	int escape = read_escape(invocation.value("escape").value_or("^a"));
 	if (!observe(run_dir).init_alive) {
-		require_defined(invocation, name);
+		require_defined(invocation, name, "connect to");
 		throw_error("not-running", cat("cannot connect to '", name, "': it is not running"), cat("run 'tslxc start ", name, "'"));
 	}
-	auto grant = ask_for_console(invocation, run_dir);
+	auto grant = request_console(run_dir, static_cast<int>(invocation.number("tty", -1).value_or(-1)));
 	announce(invocation, grant, escape);
 	::fcntl(grant.terminal.get(), F_SETFL, O_RDWR | O_NONBLOCK);
 	auto block = bridge_signals();
