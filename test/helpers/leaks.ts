@@ -106,8 +106,11 @@ function ourProcesses(): OurProcess[] {
     .flatMap((pid) => {
       try {
         const program = readlinkSync(`/proc/${pid}/exe`)
-        if (!program.includes('/dist/tslxc') && !program.includes('/tslxc-test-')) return []
-        return [{ pid, network: readlinkSync(`/proc/${pid}/ns/net`), command: commandLine(pid) }]
+        const command = commandLine(pid)
+        // The monitor of a privileged container runs from a detached mount, where its program has no path.
+        const isMonitor = command.startsWith('[tslxc monitor]')
+        if (!isMonitor && !program.includes('/dist/tslxc') && !program.includes('/tslxc-test-')) return []
+        return [{ pid, network: readlinkSync(`/proc/${pid}/ns/net`), command }]
       } catch {
         return []
       }

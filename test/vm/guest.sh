@@ -27,5 +27,5 @@ leftovers() {
 	find /sys/fs/cgroup -name 'tslxc.*' -o -name 'lxc.*'
 	ip -o link show type veth
 	grep -F "$TSLXC_ROOT/" /proc/self/mounts
-	grep -alF "$tslxc" /proc/[0-9]*/cmdline
+	grep -alF "[tslxc monitor] $TSLXC_ROOT/" /proc/[0-9]*/cmdline
 }
