@@ -28,6 +28,8 @@ export default class LineReporter implements Reporter {
     for (const module of modules) {
       // A file that could not be loaded has no tests.
       if (module.errors().length > 0) counts.failed++
+      // A hook that failed leaves its suite's tests skipped, or passed.
+      for (const suite of module.children.allSuites()) if (suite.errors().length > 0) counts.failed++
       for (const test of module.children.allTests()) this.#count(test, nameOf(module, test), required, counts)
     }
     if (reason === 'interrupted') counts.failed++
