@@ -1,6 +1,6 @@
-// Builds native/ by node-gyp and copies the results to dist/. Idempotent.
+// Builds native/ by node-gyp and copies the results to dist/. Idempotent. Shows what the compiler says when it fails, or with `--verbose`.
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs'
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { skipCacheProbe } from './skip-cache-probe.mjs'
@@ -12,13 +12,22 @@ const headers = existsSync(join(nodePrefix, 'include/node/node_api.h')) ? [`--no
 const gyp = join(root, 'node_modules/node-gyp/bin/node-gyp.js')
 const verbs = existsSync(join(root, 'native/build/Makefile')) && !process.argv.includes('--clean') ? ['configure', 'build'] : ['rebuild']
 
+const verbose = process.argv.includes('--verbose') || process.env.CI !== undefined
+mkdirSync(join(root, 'dist'), { recursive: true })
+const logFile = join(root, 'dist/native-build.log')
+const log = verbose ? 'inherit' : openSync(logFile, 'w')
+if (!verbose) process.stdout.write(`compiling the native part${verbs[0] === 'rebuild' ? '; the first time takes minutes' : ''}\n`)
+
 for (const verb of verbs) {
   const result = spawnSync(process.execPath, [gyp, verb, '-C', join(root, 'native'), '-j', 'max', '--loglevel=warn', ...headers], {
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', log, log],
   })
-  if (result.status !== 0) process.exit(result.status ?? 1)
+  if (result.status === 0) continue
+  if (!verbose)
+    process.stderr.write(`${readFileSync(logFile, 'utf8')}\nthe native part does not build: the output above is in ${logFile}\n`)
+  process.exit(result.status ?? 1)
 }
-mkdirSync(join(root, 'dist'), { recursive: true })
+if (!verbose) closeSync(log)
 for (const name of ['tslxc', 'addon.node']) {
   const fresh = join(root, 'dist', `${name}.new`)
   copyFileSync(join(root, 'native/build/Release', name), fresh)

@@ -65,7 +65,7 @@ function stage(library) {
   mkdirSync(join(staged, 'bin'), { recursive: true })
   for (const name of ['bin/run.cjs', 'dist', 'templates', 'conf', 'package.json', 'LICENSE']) {
     if (existsSync(join(checkout, name)))
-      cpSync(join(checkout, name), join(staged, name), { recursive: true, filter: (path) => !path.endsWith('.new') })
+      cpSync(join(checkout, name), join(staged, name), { recursive: true, filter: (path) => !/\.(new|log)$/.test(path) })
   }
   return staged
 }

@@ -24,11 +24,15 @@ export function roffEscape(text) {
 
 const lower = (text) => (/^[A-Z]{2}/.test(text) ? text : text.charAt(0).toLowerCase() + text.slice(1))
 
+/** Of the newest version; today while that is not released. */
+const releaseDate = (changelog) => /^## .*?(\d{4}-\d\d-\d\d)|^## /m.exec(changelog)?.[1] ?? new Date().toISOString().slice(0, 10)
+
 /** One page a first word: `config get` and its like share tslxc-config.1. Returns file names and texts. */
 export function renderManPages(root, definitions, keys) {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const date = releaseDate(readFileSync(join(root, 'CHANGELOG.md'), 'utf8'))
   const render = (template, data) =>
-    ejs.render(readFileSync(join(root, 'scripts/man', template), 'utf8'), { version, lower, words, ...data }, { escape: roffEscape })
+    ejs.render(readFileSync(join(root, 'scripts/man', template), 'utf8'), { version, date, lower, words, ...data }, { escape: roffEscape })
   const pages = Map.groupBy ? Map.groupBy(definitions, pageOf) : groupBy(definitions, pageOf)
   const files = new Map()
   for (const [page, verbs] of pages) files.set(`tslxc-${page}.1`, render('verb.1.ejs', verbPage(page, verbs)))

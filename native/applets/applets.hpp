@@ -10,6 +10,7 @@
 
 #include "../base/error.hpp"
 #include "../spec/paths.hpp"
+#include "../spec/state.hpp"
 #include "options.hpp"
 
 namespace tslxc {
@@ -44,9 +45,13 @@ void say(const Invocation &invocation, std::string_view line);
 /** Writes to stdout; a closed pipe ends the program silently. */
 void print(std::string_view text);
 /** Throws SysError "not-found" when NAME has no configuration. */
-void require_defined(const Invocation &invocation, const std::string &name, const char *verb = nullptr);
-/** `cannot VERB 'NAME': it is not running`, exit code 1 unless another is given. */
-[[noreturn]] void throw_not_running(const Invocation &invocation, const std::string &name, int exit_code = 1);
+void require_defined(const Invocation &invocation, const std::string &name);
+/** How init ended by itself and the last lines of its console, indented below; "" when that was no failure. */
+std::string last_words(const State &state);
+/** The last lines of a console as an error shows them, "" for none. */
+std::string console_lines(std::string_view tail);
+/** `cannot VERB 'NAME': it is not running`, with the last words of its init; exit code 1 unless another is given. */
+[[noreturn]] void throw_not_running(const Invocation &invocation, const std::string &name, const State &last, int exit_code = 1);
 
 /** Does something to one container; returns its exit code and fills in what --json prints for it. */
 using ForOne = int (*)(const Invocation &invocation, const std::string &name, std::string &json);

@@ -24,7 +24,7 @@ std::vector<std::string> words_of(const std::string &list) {
 	std::vector<std::string> out;
 	for (const auto &part : split(list, '|')) {
 		for (const auto &word : split(part, ',')) {
-			out.push_back(lower(std::string(trim(word))));
+			out.emplace_back(trim(word));
 		}
 	}
 	return out;
@@ -39,7 +39,8 @@ void read_elevation(const Invocation &invocation, AttachRequest &request) {
 			request.keep_capabilities = request.keep_cgroup = request.keep_lsm = true;
 			continue;
 		}
-		for (const auto &word : words_of(list)) {
+		for (const auto &given : words_of(list)) {
+			const std::string word = lower(given);
 			if (word == "cap") {
 				request.keep_capabilities = true;
 			} else if (word == "cgroup") {
@@ -47,7 +48,7 @@ void read_elevation(const Invocation &invocation, AttachRequest &request) {
 			} else if (word == "lsm") {
 				request.keep_lsm = true;
 			} else {
-				throw_error("usage", cat("cannot elevate '", word, "': it is none of CAP, CGROUP, LSM"));
+				throw_error("usage", cat("cannot elevate '", given, "': it is none of CAP, CGROUP, LSM"));
 			}
 		}
 	}
@@ -70,7 +71,7 @@ void read_namespaces(const Invocation &invocation, AttachRequest &request) {
 								  Name{"cgroup", CLONE_NEWCGROUP}, Name{"time", CLONE_NEWTIME}};
 	int wanted = 0;
 	for (const auto &word : words_of(*list)) {
-		auto found = std::ranges::find_if(names, [&](const Name &one) { return word == one.name; });
+		auto found = std::ranges::find_if(names, [&](const Name &one) { return lower(word) == one.name; });
 		if (found == names.end()) {
 			throw_error("usage", cat("cannot enter namespace '", word, "': it is none of MOUNT, PID, UTSNAME, IPC, USER, NETWORK"));
 		}
@@ -102,7 +103,7 @@ std::optional<unsigned> read_id(const Invocation &invocation, const char *flag) 
 	auto text = invocation.value(flag);
 	auto number = text ? to_int(*text) : std::nullopt;
 	if (text && (!number || *number < 0 || *number >= 0xffffffffLL)) {
-		throw_error("usage", cat("cannot use '", *text, "' as --", flag, ": it is not a number of 32 bits"));
+		throw_error("usage", cat("cannot use '", *text, "' as --", flag, ": it is no number from 0 to 4294967294"));
 	}
 	return number ? std::optional(static_cast<unsigned>(*number)) : std::nullopt;
 }
@@ -181,8 +182,8 @@ std::vector<std::string> own_words(const Invocation &invocation) {
 Observation require_running(const Invocation &invocation, const std::string &name, const std::string &run_dir) {
 	auto seen = observe(run_dir);
 	if (!seen.init_alive) {
-		require_defined(invocation, name, "attach to");
-		throw_error("not-running", cat("cannot attach to '", name, "': it is not running"), cat("run 'tslxc start ", name, "'"));
+		require_defined(invocation, name);
+		throw_not_running(invocation, name, seen.state);
 	}
 	if (seen.state.state == RunState::frozen || seen.state.state == RunState::freezing) {
 		throw_error("state", cat("cannot attach to '", name, "': it is frozen"), cat("run 'tslxc unfreeze ", name, "'"));

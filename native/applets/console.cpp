@@ -45,9 +45,9 @@ int console_applet(const Invocation &invocation) {
 	const auto &name = invocation.name();
 	auto run_dir = invocation.paths.run_dir(name);
 	int escape = read_escape(invocation.value("escape").value_or("^a"));
-	if (!observe(run_dir).init_alive) {
-		require_defined(invocation, name, "connect to");
-		throw_error("not-running", cat("cannot connect to '", name, "': it is not running"), cat("run 'tslxc start ", name, "'"));
+	if (const auto seen = observe(run_dir); !seen.init_alive) {
+		require_defined(invocation, name);
+		throw_not_running(invocation, name, seen.state);
 	}
 	auto grant = request_console(run_dir, static_cast<int>(invocation.number("tty", -1).value_or(-1)));
 	announce(invocation, grant, escape);

@@ -13,7 +13,7 @@ State require_running(const Invocation &invocation, const std::string &name) {
 	const Observation seen = observe(invocation.paths.run_dir(name));
 	if (seen.state.state == RunState::stopped) {
 		require_defined(invocation, name);
-		throw_not_running(invocation, name);
+		throw_not_running(invocation, name, seen.state);
 	}
 	return seen.state;
 }

@@ -106,7 +106,7 @@ Info gather(const Invocation &invocation, const Wanted &wanted) {
 	const State &state = info.seen.state;
 	info.running = state.state != RunState::stopped;
 	if (!info.running) {
-		require_defined(invocation, invocation.name(), "show");
+		require_defined(invocation, invocation.name());
 	}
 	const Fd process = info.running && wanted.ips ? open_process(state.init_pid, state.init_start_time) : Fd();
 	if (process) {
@@ -246,6 +246,10 @@ std::string info_json(const Invocation &invocation, const Info &info) {
 		out.raw("links", links.done());
 		out.raw("configEdited", info.edited ? "true" : "false");
 	}
+	if (!info.running && state.failed && state.exit_status) {
+		out.raw("exitStatus", cat(*state.exit_status));
+		out.field("consoleTail", state.console_tail);
+	}
 	if (!info.keys.empty()) {
 		JsonWriter keys('{');
 		for (const auto &[key, value] : info.keys) {
@@ -268,6 +272,9 @@ int info_applet(const Invocation &invocation) {
 		if (!value && !invocation.quiet) {
 			write_all(STDERR_FILENO, cat(key, " invalid\n"), "standard error");
 		}
+	}
+	if (const auto words = wanted.name && !info.running ? last_words(info.seen.state) : ""; !words.empty() && !invocation.json) {
+		say(invocation, cat("'", invocation.name(), "' is not running: ", words));
 	}
 	if (info.edited) {
 		say(invocation, cat("the configuration of '", invocation.name(), "' was edited since its start: it applies at the next start"));

@@ -1,5 +1,7 @@
 #include "applets.hpp"
 
+#include <sys/wait.h>
+
 #include "../base/file.hpp"
 #include "../base/json.hpp"
 #include "../base/text.hpp"
@@ -76,17 +78,41 @@ void print(std::string_view text) {
 	write_all(STDOUT_FILENO, text, "standard output");
 }
 
-void require_defined(const Invocation &invocation, const std::string &name, const char *verb) {
+namespace {
+/** The verb as it is said of a container. */
+std::string spoken(std::string_view verb) {
+	return verb == "attach" ? "attach to" : verb == "console" ? "connect to" : verb == "info" ? "show" : std::string(verb);
+}
+} // namespace
+
+void require_defined(const Invocation &invocation, const std::string &name) {
 	if (!exists(invocation.paths.container_dir(name) + "/config.yaml")) {
-		throw_error("not-found", cat("cannot ", verb == nullptr ? invocation.verb.c_str() : verb, " '", name, "': it doesn't exist"),
+		throw_error("not-found", cat("cannot ", spoken(invocation.verb), " '", name, "': it doesn't exist"),
 					cat("'tslxc ls' shows what is in ", invocation.paths.lxcpath));
 	}
 }
 
-void throw_not_running(const Invocation &invocation, const std::string &name, int exit_code) {
+std::string console_lines(std::string_view tail) {
+	return tail.empty() ? "" : cat("\n  last lines of its console:\n    ", join(split(trim(tail), '\n'), "\n    "));
+}
+
+std::string last_words(const State &state) {
+	if (!state.failed || !state.exit_status) {
+		return "";
+	}
+	const int status = *state.exit_status;
+	return cat("its init ended by itself with ", WIFSIGNALED(status) ? "signal " : "exit code ",
+			   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), console_lines(state.console_tail));
+}
+
+void throw_not_running(const Invocation &invocation, const std::string &name, const State &last, int exit_code) {
+	const std::string words = last_words(last);
 	ErrorInfo info;
 	info.code = "not-running";
-	info.message = cat("cannot ", invocation.verb, " '", name, "': it is not running");
+	info.message = cat("cannot ", spoken(invocation.verb), " '", name, "': it is not running", words.empty() ? "" : "; ", words);
+	info.hint = invocation.verb == "stop" ? ""
+				: words.empty()			  ? cat("run 'tslxc start ", name, "'")
+										  : cat("watch it by 'tslxc start -F ", name, "'");
 	info.exit_code = exit_code;
 	throw SysError(std::move(info));
 }

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "../base/file.hpp"
@@ -19,6 +20,7 @@
 #include "applets.hpp"
 #include "node.hpp"
 #include "specs.hpp"
+#include "watch.hpp"
 
 namespace tslxc {
 
@@ -161,10 +163,6 @@ pid_t fork_monitor(MonitorRequest request) {
 	run_monitor(std::move(request));
 }
 
-std::string console_tail(const std::string &console) {
-	return console.empty() ? std::string() : cat("\n  last lines of its console:\n    ", join(split(trim(console), '\n'), "\n    "));
-}
-
 /** Reads the one line; what comes instead of it when the monitor was killed is an error of its own. */
 Reply await_start(int start_pipe, const std::string &name) {
 	const std::string line = read_all(start_pipe, "the start pipe");
@@ -222,6 +220,7 @@ int start_one(const Invocation &invocation, const std::string &name, std::string
 		return 0;
 	}
 	const Plan plan = make_plan(invocation, name);
+	const bool proven = has_run_well(invocation.paths.run_dir(name), plan.text);
 	put_in_force(invocation.paths.run_dir(name), plan);
 	int ends[2];
 	if (::pipe2(ends, O_CLOEXEC) < 0) {
@@ -237,10 +236,13 @@ int start_one(const Invocation &invocation, const std::string &name, std::string
 		if (left.crashed) {
 			clean_up_crashed(invocation.paths, name, left);
 		}
-		reply.error.message += console_tail(reply.console);
+		reply.error.message += console_lines(reply.console);
 		throw SysError(reply.error);
 	}
 	lock.reset();
+	if (!proven && !invocation.has("foreground") && invocation.names.size() == 1) {
+		watch_first_moments(invocation, name, static_cast<pid_t>(reply.pid));
+	}
 	json = started_json(name, RunState::running, reply.pid);
 	return invocation.has("foreground") ? await_foreground(monitor) : 0;
 }
@@ -263,7 +265,8 @@ int start_applet(const Invocation &invocation) {
 	if (invocation.names.size() > 1 && compile_options(invocation).empty()) {
 		refresh_specs(invocation.paths, invocation.names);
 	}
-	return for_each_name(invocation, start_one);
+	const int code = for_each_name(invocation, start_one);
+	return invocation.names.size() > 1 && !invocation.json ? std::max(code, report_ended(invocation)) : code;
 }
 
 } // namespace tslxc

@@ -63,6 +63,8 @@ void announce(const Invocation &invocation, const std::string &name, const StopO
 void stop_by_monitor(const Invocation &invocation, const std::string &name, const StopOptions &options, const State &state) {
 	const std::string run_dir = invocation.paths.run_dir(name);
 	if (options.reboot) {
+		say(invocation,
+			cat("rebooting '", name, "'", options.wait && options.timeout_s >= 0 ? cat(", waiting up to ", options.timeout_s, " s") : ""));
 		request_reboot(run_dir, options.wait ? timeout_ms(options) : 0);
 		return;
 	}
@@ -78,7 +80,8 @@ void stop_by_monitor(const Invocation &invocation, const std::string &name, cons
 	request_stop(run_dir, request);
 }
 
-void stop_unattended(const Invocation &invocation, const std::string &name, const StopOptions &options, bool dead) {
+void stop_unattended(const Invocation &invocation, const std::string &name, const StopOptions &options, const Observation &seen) {
+	const bool dead = seen.crashed;
 	if (options.reboot) {
 		throw_error("state", cat("cannot reboot '", name, "': its monitor does not answer"), cat("run 'tslxc stop -k ", name, "'"));
 	}
@@ -89,6 +92,9 @@ void stop_unattended(const Invocation &invocation, const std::string &name, cons
 	work.wait = options.wait;
 	work.timeout_ms = timeout_ms(options);
 	say(invocation, cat("the monitor of '", name, dead ? "' has died: cleaning up" : "' does not answer: stopping it without"));
+	if (!options.kill && seen.init_alive) {
+		announce(invocation, name, options, seen.state.halt_signal != 0 ? seen.state.halt_signal : detect_halt_signal(seen.state.init_pid));
+	}
 	end_unattended(work);
 }
 
@@ -129,10 +135,10 @@ int stop_one(const Invocation &invocation, const std::string &name, std::string 
 	}
 	if (seen.state.state == RunState::stopped && !seen.crashed) {
 		require_defined(invocation, name);
-		throw_not_running(invocation, name, 2);
+		throw_not_running(invocation, name, seen.state, 2);
 	}
 	if (seen.crashed || monitor_hangs(seen) || !try_monitor(invocation, name, options, seen.state)) {
-		stop_unattended(invocation, name, options, seen.crashed);
+		stop_unattended(invocation, name, options, seen);
 	}
 	if (invocation.json) {
 		json = stopped_json(invocation, name);

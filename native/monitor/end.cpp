@@ -80,6 +80,8 @@ void Life::note_exit(int status) {
 	console_.drain();
 	if (!stop_wanted_ && (exit_code_ != 0 || Clock::now() - launched_at_ < std::chrono::seconds(1))) {
 		state_.console_tail = console_.tail();
+		const bool rebooted = WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP;
+		state_.failed = !halted && !rebooted;
 	}
 }
 

@@ -167,6 +167,7 @@ void Life::launch_init(const Spec &spec, const std::string &oom_score) {
 	state_.started_at = utc_time();
 	state_.exit_status.reset();
 	state_.console_tail.clear();
+	state_.failed = false;
 	publish(RunState::running);
 	phase_ = Phase::running;
 	rebooting_ = false;

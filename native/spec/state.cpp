@@ -153,6 +153,9 @@ std::string write_state(const State &state) {
 	if (!state.console_tail.empty()) {
 		out.field("consoleTail", state.console_tail);
 	}
+	if (state.failed) {
+		out.raw("failed", "true");
+	}
 	return out.done() + '\n';
 }
 
@@ -175,6 +178,7 @@ std::optional<State> parse_state(std::string_view json) {
 	out.started_at = text_at(value, "startedAt");
 	out.halt_signal = number_at<int>(value, "haltSignal");
 	out.console_tail = text_at(value, "consoleTail");
+	out.failed = value.value("failed", Json()) == true;
 	if (value.contains("exitStatus")) {
 		out.exit_status = number_at<int>(value, "exitStatus");
 	}

@@ -37,6 +37,7 @@ struct State {
 	std::optional<int> exit_status; // of the last init, as wait(2) gives it
 	/** Last lines of /dev/console, written with STOPPED when init failed or lived less than a second. */
 	std::string console_tail;
+	bool failed = false; // init ended unasked, with a failure or within a second
 };
 
 std::string write_state(const State &state);

@@ -24,6 +24,7 @@ export function peekOption(command: CommandClass, argv: readonly string[], name:
 /** @throws UsageError */
 export async function convert(command: CommandClass, parsed: ParsedArgv, extra: FlagInput): Promise<RawOutput> {
   checkPositionals(command, parsed.positionals)
+  checkRequired(command, parsed)
   const words = parsed.options.flatMap(({ name, value }) => (value === undefined ? [`--${name}`] : [`--${name}=${mark(value)}`]))
   const input = { flags: unmarking(allFlags(command, extra)), args: command.args ?? {}, strict: command.strict, '--': true }
   try {
@@ -56,6 +57,13 @@ function checkPositionals(command: CommandClass, words: readonly string[]): void
   if (missing !== undefined) throw new UsageError(`missing ${missing[0].toUpperCase()}`)
   const variadic = args.some(([, arg]) => (arg as { multiple?: boolean }).multiple)
   if (!variadic && words.length > args.length) throw new UsageError(`unexpected word '${words[args.length]}'`)
+}
+
+function checkRequired(command: CommandClass, { options }: ParsedArgv): void {
+  const missing = Object.entries(command.flags ?? {}).find(
+    ([name, flag]) => flag.required && !options.some((option) => option.name === name),
+  )
+  if (missing !== undefined) throw new UsageError(`option '--${missing[0]}' is missing`)
 }
 
 /** oclif's parse errors carry advice in its own words below the first line. */

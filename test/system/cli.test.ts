@@ -112,6 +112,13 @@ describe('every verb', () => {
 })
 
 describe('the program', () => {
+  it('says which option is missing', async () => {
+    expect(await root.tslxc('create', 'some')).toMatchObject({
+      code: 1,
+      stderr: "tslxc create: option '--template' is missing\n  hint: run 'tslxc create --help'\n",
+    })
+  })
+
   it('names the closest command', async () => {
     const { code, stderr } = await run([program, 'atach'])
     expect({ code, stderr }).toEqual({

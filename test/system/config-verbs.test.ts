@@ -158,6 +158,16 @@ describe('edit', () => {
     expect(readFileSync(kept, 'utf8')).toContain('3X')
   })
 
+  it('opens no editor that needs a terminal where there is none', async () => {
+    const outcome = await root.tslxcWith({ env: { EDITOR: undefined, VISUAL: undefined } }, 'config', 'edit', 'web')
+    expect(outcome).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining("cannot edit 'web': there is no terminal\n  hint: set EDITOR"),
+    })
+    expect(leftovers()).toEqual([])
+  })
+
   it('says that nothing changed, and what an editor that fails did', async () => {
     expect(await edit('s/none/none/')).toMatchObject({ code: 0, stdout: 'nothing changed\n' })
     const { code, stderr } = await root.tslxcWith({ env: { VISUAL: 'false' } }, 'config', 'edit', 'web')

@@ -197,6 +197,21 @@ describe('a start that fails', () => {
     expect(stderr).toContain('the end is near')
     expect(state(made)).toMatchObject({ state: 'STOPPED', exitStatus: 3 << 8, consoleTail: 'the end is near' })
   })
+
+  it('shows the last words of an init that ended later to whoever comes', async () => {
+    const made = box(`${UNPRIVILEGED}init: { cmd: /bin/short }\n`)
+    writeFileSync(join(made.rootfs, 'bin/short'), '#!/bin/sh\nsleep 0.5; echo "the end is near"\nexit 3\n', { mode: 0o755 })
+    await made.start()
+    await until('STOPPED', () => state(made).state === 'STOPPED')
+    const words = 'ended by itself with exit code 3\n  last lines of its console:\n    the end is near\n'
+    for (const verb of ['attach', 'console', 'freeze', 'stop', 'info']) {
+      expect((await root.tslxc(verb, made.name)).stderr, verb).toContain(words)
+    }
+    await root.ok('start', made.name, '--', '/bin/sleep', '100')
+    expect(await root.tslxc('info', made.name)).toMatchObject({ stderr: '', stdout: expect.stringContaining('RUNNING') })
+    await made.kill()
+    expect(await root.tslxc('info', made.name)).toMatchObject({ stderr: '' })
+  })
 })
 
 describe('what a guest can not undo', () => {

@@ -1,6 +1,7 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { nameArg } from '../../cli/flags.ts'
 import type { EditOutcome } from '../../compile/edit-session.ts'
+import { UsageError } from '../../lib/errors.ts'
 
 export default class ConfigEdit extends BaseCommand<EditOutcome> {
   static override summary = "Edit a container's configuration"
@@ -11,6 +12,7 @@ export default class ConfigEdit extends BaseCommand<EditOutcome> {
 
   async run(): Promise<EditOutcome> {
     const { args, context } = await this.parse(ConfigEdit)
+    if (context.environment.editor === 'vi' && !process.stdin.isTTY) throw noTerminal(args.name)
     const { editConfig } = await import('../../compile/edit-session.ts')
     const { renderError } = await import('../../cli/errors.ts')
     return editConfig(context.paths, {
@@ -28,6 +30,11 @@ export default class ConfigEdit extends BaseCommand<EditOutcome> {
     return changed ? (note === undefined ? '' : `${note}\n`) : 'nothing changed\n'
   }
 }
+
+const noTerminal = (name: string): UsageError =>
+  new UsageError(`cannot edit '${name}': there is no terminal`, {
+    hint: `set EDITOR to a command that needs none, or use 'tslxc config set ${name} KEY VALUE'`,
+  })
 
 async function wantsToGoOn(): Promise<boolean> {
   if (!process.stdin.isTTY) return true
