@@ -159,13 +159,14 @@ describe('edit', () => {
   })
 
   it('opens no editor that needs a terminal where there is none', async () => {
+    const before = leftovers()
     const outcome = await root.tslxcWith({ env: { EDITOR: undefined, VISUAL: undefined } }, 'config', 'edit', 'web')
     expect(outcome).toMatchObject({
       code: 1,
       stdout: '',
       stderr: expect.stringContaining("cannot edit 'web': there is no terminal\n  hint: set EDITOR"),
     })
-    expect(leftovers()).toEqual([])
+    expect(leftovers()).toEqual(before)
   })
 
   it('says that nothing changed, and what an editor that fails did', async () => {
