@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join, normalize } from 'node:path'
+import { basename, join, normalize } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { runOk } from './program.ts'
 
@@ -14,8 +14,10 @@ export interface AptRepository extends Disposable {
 }
 
 export interface RepositoryOptions {
-  /** Holds .deb files; stays as it is. */
+  /** Holds .deb files and priorities.json; stays as it is. */
   readonly debs: string
+  /** Paths of more .deb files. */
+  readonly more?: readonly string[]
   /** An empty directory of the caller's. */
   readonly dir: string
   readonly suite: string
@@ -25,6 +27,12 @@ export interface RepositoryOptions {
 /** SUITE holds all packages in its first component; SUITE-updates and SUITE-security hold none. */
 export async function serveRepository(options: RepositoryOptions): Promise<AptRepository> {
   const { debs, dir, suite, components } = options
+  const files = [
+    ...readdirSync(debs)
+      .filter((name) => name.endsWith('.deb'))
+      .map((name) => join(debs, name)),
+    ...(options.more ?? []),
+  ]
   const gnupg = join(dir, 'gnupg')
   mkdirSync(gnupg, { mode: 0o700 })
   const gpg = (...words: string[]) =>
@@ -32,7 +40,7 @@ export async function serveRepository(options: RepositoryOptions): Promise<AptRe
   await gpg('--quick-generate-key', 'Archive of the tests <archive@example.org>', 'rsa2048', 'sign', 'never')
   const keyring = join(dir, 'test-archive-keyring.gpg')
   await gpg('--output', keyring, '--export')
-  const packages = await packagesText(debs)
+  const packages = await packagesText(files, JSON.parse(readFileSync(join(debs, 'priorities.json'), 'utf8')) as Record<string, string>)
   const arch = (await runOk(['dpkg', '--print-architecture'])).trim()
   for (const name of [suite, `${suite}-updates`, `${suite}-security`]) {
     const dists = join(dir, 'www/dists', name)
@@ -44,7 +52,7 @@ export async function serveRepository(options: RepositoryOptions): Promise<AptRe
     await gpg('--output', join(dists, 'Release.gpg'), '--detach-sign', '--armor', join(dists, 'Release'))
   }
   await runOk(['gpgconf', '--homedir', gnupg, '--kill', 'all'])
-  const server = await serve(join(dir, 'www'), debs)
+  const server = await serve(join(dir, 'www'), files)
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     keyring,
@@ -60,17 +68,15 @@ const digest = (algorithm: string, content: string | Buffer): string => createHa
 /** apt names files with an escaped epoch; mirrors leave it out, and debootstrap relies on that. */
 const plainName = (file: string): string => file.replace(/_\d+%3a/i, '_')
 
-async function packagesText(debs: string): Promise<string> {
+async function packagesText(files: readonly string[], priorities: Readonly<Record<string, string>>): Promise<string> {
   const stanzas: string[] = []
-  const priorities = JSON.parse(readFileSync(join(debs, 'priorities.json'), 'utf8')) as Record<string, string>
-  for (const file of readdirSync(debs).filter((name) => name.endsWith('.deb'))) {
-    const content = readFileSync(join(debs, file))
-    const own = (await runOk(['dpkg-deb', '--field', join(debs, file)])).trimEnd()
+  for (const file of files) {
+    const content = readFileSync(file)
+    const own = (await runOk(['dpkg-deb', '--field', file])).trimEnd()
     const name = /^Package: (.*)$/m.exec(own)?.[1] ?? ''
     const control = own.replace(/^Priority: .*$/m, `Priority: ${priorities[name] ?? 'optional'}`)
-    stanzas.push(
-      `${control}\nFilename: pool/${plainName(file)}\nSize: ${content.length}\nSHA256: ${digest('sha256', content)}\nMD5sum: ${digest('md5', content)}\n`,
-    )
+    const hashes = `SHA256: ${digest('sha256', content)}\nMD5sum: ${digest('md5', content)}`
+    stanzas.push(`${control}\nFilename: pool/${plainName(basename(file))}\nSize: ${content.length}\n${hashes}\n`)
   }
   // debootstrap reads a stanza when the empty line behind it comes.
   return stanzas.map((stanza) => `${stanza}\n`).join('')
@@ -110,8 +116,8 @@ function releaseText(release: { suite: string; arch: string; components: readonl
   ].join('\n')
 }
 
-async function serve(www: string, debs: string): Promise<Server> {
-  const byName = new Map(readdirSync(debs).map((file) => [plainName(file), join(debs, file)]))
+async function serve(www: string, files: readonly string[]): Promise<Server> {
+  const byName = new Map(files.map((file) => [plainName(basename(file)), file]))
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(request.url ?? '/'))
     const file = path.startsWith('/pool/') ? byName.get(path.slice('/pool/'.length)) : join(www, path)
