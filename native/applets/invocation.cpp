@@ -54,7 +54,7 @@ std::string error_text(const std::string &verb, const ErrorInfo &error) {
 	if (!error.hint.empty()) {
 		text += cat("  hint: ", error.hint, '\n');
 	}
-	return text;
+	return printable(text);
 }
 
 int report(const Invocation &invocation, const ErrorInfo &error) {
@@ -69,7 +69,7 @@ int report(const Invocation &invocation, const ErrorInfo &error) {
 
 void say(const Invocation &invocation, std::string_view line) {
 	if (!invocation.quiet) {
-		const std::string text = cat("tslxc ", invocation.verb, ": ", line, '\n');
+		const std::string text = printable(cat("tslxc ", invocation.verb, ": ", line, '\n'));
 		[[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
 	}
 }

@@ -77,6 +77,7 @@ void write(Level level, std::string_view step, std::string_view message) {
 			c = ' ';
 		}
 	}
+	line = printable(line);
 	line.push_back('\n');
 	const int fd = to.file ? to.file.get() : STDERR_FILENO;
 	// A log that can't be written stops nothing.

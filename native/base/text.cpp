@@ -38,6 +38,20 @@ std::string_view trim(std::string_view text) {
 	return text.substr(start, text.find_last_not_of(blanks) - start + 1);
 }
 
+std::string printable(std::string_view text) {
+	std::string out;
+	for (std::size_t i = 0; i < text.size(); i++) {
+		const auto c = static_cast<unsigned char>(text[i]);
+		const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+		if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
+			i++;
+		} else if (c == '\n' || c == '\t' || (c >= 0x20 && c != 0x7f)) {
+			out.push_back(text[i]);
+		}
+	}
+	return out;
+}
+
 std::optional<std::int64_t> to_int(std::string_view text) {
 	std::int64_t value = 0;
 	const char *end = text.data() + text.size();

@@ -37,6 +37,8 @@ template <typename... Parts> std::string cat(const Parts &...parts) {
 std::vector<std::string> split(std::string_view text, char separator);
 std::string join(const std::vector<std::string> &parts, std::string_view separator);
 std::string_view trim(std::string_view text);
+/** Without what a terminal may take for an order (C0, DEL, C1 in UTF-8) but newline and tab: part of the text may be a guest's. ECMA-48 */
+std::string printable(std::string_view text);
 /** The whole text as a decimal number, or nothing. */
 std::optional<std::int64_t> to_int(std::string_view text);
 

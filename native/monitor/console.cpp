@@ -284,13 +284,8 @@ void Console::clear_ring() {
 }
 
 std::string Console::tail() const {
-	std::string text;
-	for (const char c : tail_.size() > tail_bytes ? std::string_view(tail_).substr(tail_.size() - tail_bytes) : std::string_view(tail_)) {
-		if (c == '\n' || c == '\t' || static_cast<unsigned char>(c) >= 0x20) {
-			text.push_back(c);
-		}
-	}
-	return std::string(trim(text));
+	const std::string_view all = tail_;
+	return std::string(trim(printable(all.size() > tail_bytes ? all.substr(all.size() - tail_bytes) : all)));
 }
 
 } // namespace tslxc

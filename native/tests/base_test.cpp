@@ -20,6 +20,13 @@ TEST(text_parts) {
 	CHECK(!to_int("12x") && !to_int("") && !to_int("+1"));
 }
 
+TEST(no_orders_to_the_terminal) {
+	CHECK_EQUAL(printable("a\tb\nä \x1b]0;x\x07\x1b[31mred\x7f\r"), "a\tb\nä ]0;x[31mred");
+	CHECK_EQUAL(printable("\xc2\x9b"
+						  "2J\xc2\xa0\xc2"),
+				"2J\xc2\xa0\xc2");
+}
+
 TEST(files_read_and_replace) {
 	const testing::Scratch scratch;
 	const std::string file = scratch.path + "/a/b/file";

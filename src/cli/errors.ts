@@ -22,8 +22,11 @@ export function renderError(error: unknown, verb: string, level: LogLevel): stri
     for (const undo of error.undoErrors) lines.push(`  while undoing: ${messageOf(undo)}`)
   } else if (level === 'ERROR') lines.push("  hint: this is a defect of tslxc; the same command with '-l DEBUG' shows where")
   if (LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf('DEBUG')) lines.push(...causes(error))
-  return `${lines.join('\n')}\n`
+  return `${printable(lines.join('\n'))}\n`
 }
+
+/** Without what a terminal may take for an order, but newline and tab: part of a message may be a guest's. ECMA-48 */
+const printable = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, '')
 
 const indent = (text: string): string[] => text.split('\n').map((line) => `    ${line}`)
 
