@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { explainFailure } from '../../../src/image/bootstrap-failure.ts'
 import { CommandError, type TslxcError } from '../../../src/lib/errors.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'tslxc-failure-'))
+afterAll(() => rmSync(dir, { recursive: true }))
 afterEach(() => rmSync(join(dir, 'log'), { force: true }))
 
 async function explain(log: string): Promise<TslxcError> {
