@@ -1,5 +1,5 @@
 // Renders completion/ for bash, zsh and fish.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ejs from 'ejs'
 
@@ -9,9 +9,21 @@ const ASKING = [
   { name: 'version', value: 'none' },
 ]
 
+const LEVELS = 'FATAL ALERT CRIT ERROR WARN NOTICE INFO DEBUG TRACE'.split(' ')
+
+/** Words that an option takes, by its name. */
+const choicesOf = (root) => ({
+  template: readdirSync(join(root, 'templates'), { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() && !entry.name.startsWith('_') ? [entry.name] : [],
+  ),
+  state: 'STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED'.split(' '),
+  logpriority: LEVELS,
+})
+
 /** Returns file names below completion/ and texts. */
 export function renderCompletion(root, definitions) {
-  const verbs = definitions.map(describe)
+  const choices = choicesOf(root)
+  const verbs = definitions.map((definition) => describe(definition, choices))
   const firstWords = [...new Set(definitions.map(({ id }) => id.split(':')[0]))]
   const topics = firstWords
     .map((word) => [word, definitions.filter(({ id }) => id.startsWith(`${word}:`)).map(({ id }) => id.split(':')[1])])
@@ -26,7 +38,7 @@ export function renderCompletion(root, definitions) {
   ])
 }
 
-function describe(definition) {
+function describe(definition, choices) {
   const { getopt, args, title } = definition
   const named = getopt.named ? [{ name: 'name', char: 'n', value: 'required' }] : []
   const options = [...getopt.options, ...named, ...ASKING]
@@ -36,28 +48,33 @@ function describe(definition) {
     title,
     options: options.flatMap(spelled),
     values: options.filter(({ value }) => value === 'required').flatMap(spelled),
+    choices: options
+      .filter(({ name, value }) => value === 'required' && name in choices)
+      .map((option) => ({ spelled: spelled(option), words: choices[option.name] })),
     operands: args[0]?.name === 'name' ? 'names' : 'other',
-    zsh: [...options.map((option) => zshOption(option, text(option.name))), ...zshOperands(args)],
-    fish: options.map((option) => fishOption(option, text(option.name))),
+    zsh: [...options.map((option) => zshOption(option, text(option.name), choices)), ...zshOperands(args)],
+    fish: options.map((option) => fishOption(option, text(option.name), choices)),
   }
 }
 
 // _arguments: '(-t --timeout)'{-t+,--timeout=}'[text]:value:action'
-function zshOption({ name, char, value }, text) {
+function zshOption({ name, char, value }, text, choices) {
   const label = text.replaceAll("'", "'\\''").replace(/[[\]:]/g, '\\$&')
-  const action = value === 'none' ? '' : `${value === 'optional' ? '::' : ':'}value:${name === 'name' ? '_tslxc_names' : '_files'}`
+  const words = value === 'required' && name in choices ? `(${choices[name].join(' ')})` : '_files'
+  const action = value === 'none' ? '' : `${value === 'optional' ? '::' : ':'}value:${name === 'name' ? '_tslxc_names' : words}`
   const long = value === 'none' ? `--${name}` : `--${name}=`
-  const words = char === undefined ? `'${long}` : `'(-${char} --${name})'{-${char}${value === 'none' ? '' : '+'},${long}}'`
-  return `${words}[${label}]${action}'`
+  const spelled = char === undefined ? `'${long}` : `'(-${char} --${name})'{-${char}${value === 'none' ? '' : '+'},${long}}'`
+  return `${spelled}[${label}]${action}'`
 }
 
 function zshOperands(args) {
   return args.map(({ name, multiple }, at) => `'${multiple ? '*' : at + 1}:${name}:${name === 'name' ? '_tslxc_names' : '_default'}'`)
 }
 
-function fishOption({ name, char, value }, text) {
+function fishOption({ name, char, value }, text, choices) {
   const short = char === undefined ? '' : ` -s ${char}`
-  const action = value === 'required' ? (name === 'name' ? " -xa '(__tslxc_names)'" : ' -r') : ''
+  const action =
+    value === 'required' ? (name === 'name' ? " -xa '(__tslxc_names)'" : name in choices ? ` -xa '${choices[name].join(' ')}'` : ' -r') : ''
   return `-l ${name}${short}${action} -d '${fishQuote(text)}'`
 }
 

@@ -46,8 +46,12 @@ async function reportUnknown(argv: readonly string[], loaders: CommandLoaders): 
   const topic = Object.keys(loaders).filter((id) => id.startsWith(`${word}:`))
   const missing = topic.length > 0 && (second === undefined || second.startsWith('-'))
   const typed = topic.length > 0 ? `${word} ${second ?? ''}`.trim() : word
-  const near = closest(typed.replace(' ', ':'), topic.length > 0 ? topic : firstWords(loaders)).replace(':', ' ')
-  const meant = distance(typed, near) <= 2 ? `did you mean 'tslxc ${near}'? ` : ''
+  const known = topic.length > 0 ? topic : firstWords(loaders)
+  const begun = known.find((id) => id.startsWith(typed.replace(' ', ':')))
+  const near = (begun ?? closest(typed.replace(' ', ':'), known)).replace(':', ' ')
+  // Of a word of three letters one may be wrong.
+  const meant =
+    typed !== '' && (begun !== undefined || distance(typed, near) <= Math.min(2, word.length / 3)) ? `did you mean 'tslxc ${near}'? ` : ''
   const hint = missing
     ? `take one of: ${topic.map((id) => `tslxc ${id.replace(':', ' ')}`).join(', ')}`
     : `${meant}'tslxc --help' lists all`

@@ -127,6 +127,14 @@ describe('the program', () => {
     })
   })
 
+  it.each([
+    ['at', "did you mean 'tslxc attach'? "],
+    ['xyz', ''],
+    ['--bogus', ''],
+  ])('names the command that begins so, and none for the rest: %s', async (word, meant) => {
+    expect((await run([program, word])).stderr).toBe(`tslxc: unknown command '${word}'\n  hint: ${meant}'tslxc --help' lists all\n`)
+  })
+
   it('helps with a command by either spelling', async () => {
     expect((await run([program, 'help', 'stop'])).stderr).toBe((await run([program, 'stop', '--help'])).stderr)
     expect((await run([program, 'help', 'config', 'get'])).stderr).toMatch(/^Usage: tslxc config get/)

@@ -73,6 +73,11 @@ describe('bash completion', () => {
     [['tslxc-stop', '--ki'], ['--kill']],
     [['tslxc-stop', '-n', 'd'], ['db']],
     [['tslxc', 'network', 'sh'], ['show']],
+    [
+      ['tslxc-create', 'x', '-t', ''],
+      ['busybox', 'debian', 'ubuntu'],
+    ],
+    [['tslxc', 'wait', 'web', '--state', 'RU'], ['RUNNING']],
     [['tslxc', 'frobnicate', ''], []],
   ])('%j', async (words, expected) => expect(await complete(...words)).toEqual(expected))
 
