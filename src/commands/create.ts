@@ -100,12 +100,17 @@ export default class Create extends BaseCommand<CreatedContainer> {
       ...(made.unprivileged ? [] : [row('privileged', "its root is the host's root")]),
       row('config', made.configFile),
       ...(made.rootfs === undefined ? [] : [row('rootfs', made.rootfs), row('root', rootText(made))]),
-      made.rootfs === undefined ? '' : row('next', `tslxc start ${made.name}, then tslxc attach ${made.name}`),
+      made.rootfs === undefined ? '' : row('next', nextText(made)),
     ].join('')
   }
 }
 
 const row = (key: string, value: string): string => `  ${key.padEnd(11)}${value}\n`
+
+function nextText({ name, absentBridges }: CreatedContainer): string {
+  const bridges = absentBridges.map((bridge) => `tslxc network up ${bridge} (it does not exist), then `)
+  return `${bridges.join('')}tslxc start ${name}, then tslxc attach ${name}`
+}
 
 function rootText({ name, rootLogin }: CreatedContainer): string {
   if (rootLogin.length === 0) return `locked, no login; 'tslxc attach ${name}' enters without one`

@@ -4,6 +4,7 @@ import { UsageError } from '../lib/errors.ts'
 import { type AddressRequest, parseAddressRequest } from '../network/addresses.ts'
 import { reserveAddress } from '../network/leases.ts'
 import { findManagedNetwork } from '../network/managed-file.ts'
+import { listLinks } from '../network/managed-host.ts'
 import { type NewInterface, setAddress, settleInterfaces } from './build-config.ts'
 import type { StoreContext } from './store.ts'
 
@@ -37,6 +38,14 @@ export async function giveAddresses(context: StoreContext, document: Document, w
     } else given.push({ index: item.index, ...link, address: await reserve(context, document, { item, request, wishes }) })
   }
   return given
+}
+
+/** Asks the host only where there is something to ask. */
+export async function absentBridges(given: readonly GivenAddress[]): Promise<string[]> {
+  const wanted = new Set(given.flatMap(({ link }) => (link === undefined ? [] : [link])))
+  if (wanted.size === 0) return []
+  const there = await listLinks()
+  return [...wanted].filter((name) => !there.some((link) => link.name === name))
 }
 
 function requestFor({ paths }: StoreContext, item: NewInterface, { ip, choose }: AddressWishes): AddressRequest | undefined {

@@ -17,7 +17,7 @@ import type { Volume, VolumeRef } from '../storage/driver.ts'
 import { storageDriver } from '../storage/index.ts'
 import { renderFile } from '../template/render.ts'
 import { type ConfigLayer, draftConfig, ensureInterface, renderConfig } from './build-config.ts'
-import { type GivenAddress, giveAddresses } from './create-network.ts'
+import { absentBridges, type GivenAddress, giveAddresses } from './create-network.ts'
 import { dressRootfs } from './dress.ts'
 import { allocateIds, idmapLine } from './ids.ts'
 import { type PreparedTemplate, prepareTemplate, type Surroundings, withTemplateImage } from './images.ts'
@@ -61,6 +61,8 @@ export interface CreatedContainer {
   /** What it was made from, for people; absent for `none`. */
   readonly image?: string
   readonly addresses: readonly GivenAddress[]
+  /** Bridges that its start needs and the host lacks now. */
+  readonly absentBridges: readonly string[]
   readonly unprivileged: boolean
   /** How root can log in on the console or by ssh; empty: not at all. */
   readonly rootLogin: readonly ('password' | 'key')[]
@@ -90,7 +92,7 @@ export async function createContainer(context: StoreContext & Surroundings, requ
     const made = await creation.commit({ config, record: recordOf(plan), ...(volume === undefined ? {} : { volume }) })
     // Only a cache: whoever needs it next makes it again.
     if (volume !== undefined) await writeCompiled(context.paths, request.name).catch(() => undefined)
-    return report(plan, made.configFile, draft.addresses, volume)
+    return { ...report(plan, made.configFile, draft.addresses, volume), absentBridges: await absentBridges(draft.addresses) }
   } catch (error) {
     throw attachUndoErrors(error)
   }
@@ -252,7 +254,12 @@ function recordOf({ request, prepared }: Plan): ContainerRecord {
   }
 }
 
-function report(plan: Plan, configFile: string, addresses: readonly GivenAddress[], volume: Volume | undefined): CreatedContainer {
+function report(
+  plan: Plan,
+  configFile: string,
+  addresses: readonly GivenAddress[],
+  volume: Volume | undefined,
+): Omit<CreatedContainer, 'absentBridges'> {
   const { request, prepared, authorizedKeys, password } = plan
   return {
     name: request.name,

@@ -28,7 +28,7 @@ export async function checkContainers(context: StoreContext): Promise<Finding[]>
   const { paths } = context
   const found = new Findings('containers')
   const whole = listContainers(paths)
-  found.ok(`${whole.length} containers in ${paths.lxcpath}`)
+  found.ok(`${whole.length} ${whole.length === 1 ? 'container' : 'containers'} in ${paths.lxcpath}`)
   for (const { name } of whole) checkCrash(paths, name, found)
   const names = new Set(whole.map(({ name }) => name))
   for (const name of listDirs(paths.lxcpath)) if (!names.has(name)) await checkPartial(context, name, found)

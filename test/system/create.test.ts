@@ -135,6 +135,12 @@ describe('create -t busybox', () => {
     expect(configOf('dhcp').net[0]?.ipv4).toEqual({ address: 'dhcp' })
   })
 
+  it('says which bridge the start will need', async () => {
+    const out = await create('unbridged', '--link', 'tslxcbr7')
+    expect(out).toContain('next       tslxc network up tslxcbr7 (it does not exist), then tslxc start unbridged, then')
+    await root.ok('destroy', 'unbridged')
+  })
+
   it('starts from a file of the caller, whose keys win, and replaces x in its hardware address', async () => {
     const file = join(root.path, 'mine.yaml')
     writeFileSync(
