@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,22 +84,39 @@ Entrance open_cgroups(const AttachRequest &request) {
 	}
 }
 
-pid_t clone_into(const AttachRequest &request, const Fd &v2, AttachChild &inside) {
-	if ((request.namespaces & CLONE_NEWPID) != 0 && ::setns(inside.init, CLONE_NEWPID) != 0) {
-		throw_errno("attach", cat("cannot enter the pid namespace of '", request.name, "'"));
+/** Memory for the command's pid that the envoy reaches also when it is a copy of this process. */
+class SharedPid {
+public:
+	SharedPid() : pid_(static_cast<pid_t *>(::mmap(nullptr, sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+		if (pid_ == MAP_FAILED) {
+			throw_errno("attach", "cannot get memory");
+		}
 	}
+	~SharedPid() { ::munmap(pid_, sizeof(pid_t)); }
+	SharedPid(const SharedPid &) = delete;
+	SharedPid &operator=(const SharedPid &) = delete;
+	pid_t *get() const { return pid_; }
+
+private:
+	pid_t *pid_;
+};
+
+using Entry = void (*)(const AttachChild &);
+
+/** `entry` must not return. */
+template <Entry entry> pid_t clone_child(const AttachRequest &request, const Fd &v2, AttachChild &inside) {
 	clone_args arguments{};
 	arguments.exit_signal = SIGCHLD;
 	if (v2) {
 		arguments.flags = CLONE_INTO_CGROUP;
 		arguments.cgroup = static_cast<std::uint64_t>(v2.get());
 	}
-	auto entry = [](void *child) { run_attach_child(*static_cast<AttachChild *>(child)); };
+	auto run = [](void *child) { entry(*static_cast<AttachChild *>(child)); };
 	pid_t child = 0;
 	if ((request.namespaces & CLONE_NEWTIME) == 0) {
-		child = sys::clone_vm(&arguments, entry, &inside);
+		child = sys::clone_vm(&arguments, run, &inside);
 	} else if ((child = sys::clone3(&arguments)) == 0) {
-		entry(&inside); // who shares memory may not enter a time namespace: EUSERS. time_namespaces(7)
+		run(&inside); // who shares memory may not enter a time namespace: EUSERS. time_namespaces(7)
 	}
 	if (child < 0 && errno == ENOMEM) {
 		throw_gone(request); // no process can be made in a pid namespace without init. pid_namespaces(7)
@@ -107,6 +125,18 @@ pid_t clone_into(const AttachRequest &request, const Fd &v2, AttachChild &inside
 		throw_errno("attach", cat("cannot make a process in '", request.name, "'"));
 	}
 	return child;
+}
+
+/** The command's process; 0 and an exit code when it was reported why there is none. */
+pid_t make_command(const AttachRequest &request, const Fd &v2, AttachChild &inside, int &code) {
+	if (!request.spec.unprivileged()) {
+		code = wait_for(clone_child<run_attach_envoy>(request, v2, inside));
+		return code == 0 ? *inside.pid : 0;
+	}
+	if ((request.namespaces & CLONE_NEWPID) != 0 && ::setns(inside.init, CLONE_NEWPID) != 0) {
+		throw_errno("attach", cat("cannot enter the pid namespace of '", request.name, "'"));
+	}
+	return clone_child<run_attach_command>(request, v2, inside);
 }
 
 void send_to_group(pid_t child, int number) {
@@ -211,13 +241,18 @@ int attach(const AttachRequest &request) {
 	}
 	auto cwd = working_directory();
 	sigset_t before;
-	AttachChild inside{request, terminal, entrance.v1, init.get(), sockets.second.get(), before, cwd};
+	SharedPid pid;
+	AttachChild inside{request, terminal, entrance.v1, init.get(), sockets.second.get(), before, cwd, pid.get()};
 	::prctl(PR_SET_DUMPABLE, 0);
 	wipe_environment();
 	::signal(SIGCHLD, SIG_DFL);
 	auto block = terminal.any() ? bridge_signals() : forwarded_signals();
 	::sigprocmask(SIG_BLOCK, &block, &before);
-	pid_t child = clone_into(request, entrance.v2, inside);
+	int code = 0;
+	pid_t child = make_command(request, entrance.v2, inside, code);
+	if (child == 0) {
+		return code;
+	}
 	sockets.second.reset();
 	return terminal.any() ? follow_terminal(request, terminal, child, sockets.first) : follow_signals(child);
 }

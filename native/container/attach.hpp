@@ -46,7 +46,7 @@ int container_namespaces(const Spec &spec);
 /** Waits for the command's end. Its exit code, 128 + signal when it was killed; 126 and 127 when it could not be run. Throws SysError. */
 int attach(const AttachRequest &request);
 
-// Inside, attach.cpp → attach_child.cpp:
+// attach.cpp → attach_child.cpp:
 
 /** Which of the standard streams are terminals, and how the caller's terminal is set. */
 struct AttachTerminal {
@@ -55,7 +55,7 @@ struct AttachTerminal {
 	winsize size{};
 	bool any() const { return stream[0] || stream[1] || stream[2]; }
 };
-/** The child may share the parent's memory: it changes nothing of this, and closes descriptors by number. */
+/** The children may share the parent's memory: they change nothing of this but `pid`, and close descriptors by number. */
 struct AttachChild {
 	const AttachRequest &request;
 	const AttachTerminal &terminal;
@@ -64,8 +64,14 @@ struct AttachChild {
 	int socket;				 // takes the pty's master; −1 without a terminal
 	const sigset_t &signals; // the caller's mask
 	const std::string &cwd;
+	pid_t *pid; // gets the command's from the envoy
 };
-/** Already in the pid namespace and the v2 cgroup. */
-[[noreturn]] void run_attach_child(const AttachChild &child);
+/** What the clone of a command in a container with user namespace runs: already in the container's v2 cgroup and pid namespace. A guest has
+ *  no rights over a process whose memory belongs to the first user namespace and is not dumpable: nothing of the host's shows. */
+void run_attach_command(const AttachChild &child);
+/** Without user namespace a guest may look into whatever it can see, by /proc/PID/fd and /proc/PID/root. So an envoy, in the container's v2
+ *  cgroup but still in the host's pid namespace, enters everything, leaves all that is the host's behind, and only then makes the command's
+ *  process, as the caller's child. It ends with 0, or with the code of what it reported. */
+void run_attach_envoy(const AttachChild &child);
 
 } // namespace tslxc

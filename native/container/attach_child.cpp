@@ -1,4 +1,4 @@
-// What an attached process does from clone to exec. Each step gives something up; the order is explained where it matters.
+// What happens between attach's clone and the command's exec. Each step gives something up; the order is explained where it matters.
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/magic.h>
@@ -16,6 +16,7 @@
 #include "../base/socket.hpp"
 #include "../base/text.hpp"
 #include "../kernel/caps.hpp"
+#include "../kernel/clone_vm.hpp"
 #include "../kernel/idmap.hpp"
 #include "../kernel/syscalls.hpp"
 #include "attach.hpp"
@@ -47,8 +48,7 @@ void give_pipes(const AttachRequest &request) {
 	}
 }
 
-void join_namespaces(const AttachRequest &request, int init) {
-	int flags = request.namespaces & ~CLONE_NEWPID;
+void join_namespaces(const AttachRequest &request, int init, int flags) {
 	if (flags != 0 && ::setns(init, flags) != 0) {
 		throw_errno("attach", cat("cannot enter the namespaces of '", request.name, "'"));
 	}
@@ -77,6 +77,10 @@ void take_terminal(const AttachChild &child) {
 	::setsid();
 	if (!terminal.any()) {
 		return;
+	}
+	if ((child.request.namespaces & CLONE_NEWUSER) != 0) {
+		become_namespace_root(); // a pty belongs to who opens it
+		::prctl(PR_SET_DUMPABLE, 0);
 	}
 	auto pty = open_pty(terminal.modes, terminal.size, !terminal.stream[0]);
 	if (::ioctl(pty.slave.get(), TIOCSCTTY, 0) != 0) {
@@ -227,19 +231,10 @@ int exec_by_path(std::vector<std::string> &argv, std::vector<std::string> &env) 
 	throw_exec(request, "/bin/sh", errno);
 }
 
-[[noreturn]] void carry_out(const AttachChild &child) {
+[[noreturn]] void run_command(const AttachChild &child) {
 	const auto &request = child.request;
-	enter_v1(child.cgroups);
-	set_rlimits(0, request.spec.rlimits);
-	give_pipes(request);
-	close_all_but(child.init, child.socket); // nothing of the host's is open inside, but what is still needed
-	join_namespaces(request, child.init);
-	::close(child.init);
 	if ((request.namespaces & CLONE_NEWNS) == 0 && request.remount) {
-		remount_kernel_filesystems();
-	}
-	if (::chdir(child.cwd.c_str()) != 0 && ::chdir("/") != 0) {
-		throw_errno("attach", "cannot change to / in the container");
+		remount_kernel_filesystems(); // /proc shows the pid namespace of who mounts it
 	}
 	take_terminal(child);
 	if (auto personality = request.personality ? request.personality : request.spec.init.personality) {
@@ -262,12 +257,24 @@ int exec_by_path(std::vector<std::string> &argv, std::vector<std::string> &env) 
 	throw_exec(request, argv[0], exec_by_path(argv, env));
 }
 
-} // namespace
+void enter(const AttachChild &child, int namespaces) {
+	const auto &request = child.request;
+	enter_v1(child.cgroups);
+	set_rlimits(0, request.spec.rlimits);
+	give_pipes(request);
+	close_all_but(child.init, child.socket); // nothing of the host's is open inside, but what is still needed
+	join_namespaces(request, child.init, namespaces);
+	::close(child.init);
+	if (::chdir(child.cwd.c_str()) != 0 && ::chdir("/") != 0) {
+		throw_errno("attach", "cannot change to / in the container");
+	}
+}
 
-void run_attach_child(const AttachChild &child) {
+/** Runs a step that must not return; what it throws is shown, and ends the process. */
+template <typename F> [[noreturn]] void end_with(const AttachChild &child, F step) {
 	int code = 1;
 	try {
-		carry_out(child);
+		code = step();
 	} catch (const SysError &error) {
 		code = child.request.report(error.info());
 	} catch (const std::exception &error) {
@@ -277,6 +284,41 @@ void run_attach_child(const AttachChild &child) {
 		code = child.request.report(info);
 	}
 	::_exit(code);
+}
+
+void command_entry(void *argument) {
+	const auto &child = *static_cast<const AttachChild *>(argument);
+	end_with(child, [&]() -> int { run_command(child); });
+}
+
+int make_command(const AttachChild &child) {
+	clone_args arguments{};
+	arguments.flags = CLONE_PARENT; // its exit signal is the envoy's own
+	*child.pid = sys::clone_vm(&arguments, command_entry, const_cast<AttachChild *>(&child));
+	if (*child.pid < 0) {
+		// No process can be made in a pid namespace without init: ENOMEM. pid_namespaces(7)
+		if (errno == ENOMEM) {
+			throw_error("not-running", cat("cannot attach to '", child.request.name, "': it is not running"));
+		}
+		throw_errno("attach", cat("cannot make a process in '", child.request.name, "'"));
+	}
+	return 0;
+}
+
+} // namespace
+
+void run_attach_command(const AttachChild &child) {
+	end_with(child, [&]() -> int {
+		enter(child, child.request.namespaces & ~CLONE_NEWPID);
+		run_command(child);
+	});
+}
+
+void run_attach_envoy(const AttachChild &child) {
+	end_with(child, [&] {
+		enter(child, child.request.namespaces);
+		return make_command(child);
+	});
 }
 
 } // namespace tslxc

@@ -166,6 +166,7 @@ private:
 		escaped_ = false;
 		if (key == 'q') {
 			end_ = {BridgeEnd::Why::detached, 0};
+			to_guest_.drain(bridge_.master); // typed before the prefix
 			return;
 		}
 		to_guest_.push(static_cast<char>(bridge_.escape));

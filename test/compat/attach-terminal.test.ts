@@ -64,6 +64,13 @@ describe.each(['busy', 'priv'])('in %s', (name) => {
     expect([output, code]).toEqual([expect.stringContaining('33 77'), 42])
   })
 
+  test('the terminal belongs to the command’s user', async () => {
+    const owner = async (...options: string[]) =>
+      (await terminal({ argv: attach(...options, '--', 'sh', '-c', 'stat -c %u:%g $(tty)') })).output
+    expect(await owner()).toBe('0:5\r\n')
+    expect(await owner('-u', '1000')).toBe('1000:5\r\n')
+  })
+
   test('Ctrl-C, Ctrl-Z and Ctrl-D are the shell’s inside', async () => {
     const { code, step } = await terminal({
       argv: attach(),
