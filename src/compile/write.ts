@@ -17,8 +17,13 @@ export interface Compiled {
   readonly seccomp?: Buffer
 }
 
+export interface CompileOptions extends GatherOptions {
+  /** The container's own files were written by the caller, under its lock: no edit of a person's can hide in their tick. */
+  readonly justMade?: boolean
+}
+
 /** @throws ConfigError · NotFoundError · HostError */
-export async function compileContainer(paths: Paths, name: string, options: GatherOptions = {}): Promise<Compiled> {
+export async function compileContainer(paths: Paths, name: string, options: CompileOptions = {}): Promise<Compiled> {
   const { gathered, stamps } = await gatherSettled(paths, name, options)
   const seccomp = gathered.seccomp
   const filter = seccomp && loadAddon(paths.installRoot).compileSeccomp(seccomp.policy, { file: seccomp.file })
@@ -32,20 +37,22 @@ const MAX_ATTEMPTS = 10
 async function gatherSettled(
   paths: Paths,
   name: string,
-  options: GatherOptions,
+  options: CompileOptions,
 ): Promise<{ gathered: Gathered; stamps: readonly Stamp[] }> {
   for (let attempt = 1; ; attempt++) {
     const started = BigInt(Date.now()) * 1_000_000n
     const gathered = gather(paths, name, options)
     const stamps = stampsOf(gathered.inputs)
-    if (isSettled(stamps, started) || attempt === MAX_ATTEMPTS) return { gathered, stamps }
+    const own = options.justMade === true ? `${containerDir(paths, name)}/` : undefined
+    const others = own === undefined ? stamps : stamps.filter(([path]) => !path.startsWith(own))
+    if (isSettled(others, started) || attempt === MAX_ATTEMPTS) return { gathered, stamps }
     await sleep(SETTLE_MS)
   }
 }
 
 /** The cache that `start`, `ls` and others read. Native reads it again when a stamp differs, so it need not be durable. */
-export async function writeCompiled(paths: Paths, name: string): Promise<Spec> {
-  const { spec, seccomp } = await compileContainer(paths, name)
+export async function writeCompiled(paths: Paths, name: string, options: CompileOptions = {}): Promise<Spec> {
+  const { spec, seccomp } = await compileContainer(paths, name, options)
   const dir = containerDir(paths, name)
   // The filter first: a spec must never name one that is not there.
   if (seccomp === undefined) rmSync(join(dir, SECCOMP_FILE), { force: true })

@@ -90,8 +90,8 @@ export async function createContainer(context: StoreContext & Surroundings, requ
     const config = await checkedConfig(creation, plan, draft.document)
     const volume = await makeVolume(creation, context, plan)
     const made = await creation.commit({ config, record: recordOf(plan), ...(volume === undefined ? {} : { volume }) })
-    // Only a cache: whoever needs it next makes it again.
-    if (volume !== undefined) await writeCompiled(context.paths, request.name).catch(() => undefined)
+    // Only a cache: whoever needs it next makes it again. Nobody else can have written these files within the same tick.
+    if (volume !== undefined) await writeCompiled(context.paths, request.name, { justMade: true }).catch(() => undefined)
     return { ...report(plan, made.configFile, draft.addresses, volume), absentBridges: await absentBridges(draft.addresses) }
   } catch (error) {
     throw attachUndoErrors(error)
@@ -209,7 +209,7 @@ async function checkedConfig(
     version: request.version,
     ...(prepared === undefined ? {} : { templateDigest: prepared.template.digest }),
   })
-  if (prepared !== undefined) await compileContainer(paths, container.name, { text })
+  if (prepared !== undefined) await compileContainer(paths, container.name, { text, justMade: true })
   // Without a root file system it can't be started yet: its keys alone are checked.
   else loadConfig(container.configFile, { confDirs: paths.confDirs, text })
   return text
