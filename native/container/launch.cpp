@@ -115,6 +115,19 @@ private:
 	Fd pidfd_;
 };
 
+[[noreturn]] void throw_clone(const Spec &spec, int error_number) {
+	const std::string limit = read_file_if_present("/proc/sys/user/max_user_namespaces").value_or("");
+	const bool off = limit.empty() || trim(limit) == "0"; // no such file: a kernel without them. namespaces(7)
+	if (spec.unprivileged() && off && (error_number == ENOSPC || error_number == EINVAL)) {
+		throw_error("kernel", "this host has user namespaces turned off",
+					"run 'sysctl -w user.max_user_namespaces=15000', or create the container with --privileged");
+	}
+	throw_errno("clone", "cannot make the container's namespaces", error_number,
+				error_number == ENOSPC	? "too many namespaces: raise /proc/sys/user/max_*_namespaces"
+				: error_number == EPERM ? "run as root, or see 'tslxc doctor'"
+										: "");
+}
+
 pid_t clone_init(const LaunchRequest &request, InitArguments &arguments, Fd &pidfd) {
 	const Spec &spec = request.spec;
 	const JoinedNamespaces joined(spec, request.paths);
@@ -127,10 +140,7 @@ pid_t clone_init(const LaunchRequest &request, InitArguments &arguments, Fd &pid
 	clone.cgroup = v2 ? static_cast<std::uint64_t>(v2.get()) : 0;
 	const pid_t pid = sys::clone3(&clone);
 	if (pid < 0) {
-		throw_errno("clone", "cannot make the container's namespaces", errno,
-					errno == ENOSPC	 ? "too many namespaces: raise /proc/sys/user/max_*_namespaces"
-					: errno == EPERM ? "run as root, or see 'tslxc doctor'"
-									 : "");
+		throw_clone(spec, errno);
 	}
 	if (pid == 0) {
 		run_init(std::move(arguments));

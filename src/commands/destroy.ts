@@ -15,6 +15,8 @@ export default class Destroy extends BaseCommand<DestroyReport> {
 
   async run(): Promise<DestroyReport> {
     const { args, flags, context } = await this.parse(Destroy)
+    const { requireRoot } = await import('../platform/host.ts')
+    requireRoot('destroy', `'${args.name}'`)
     const { destroyContainer } = await import('../container/destroy.ts')
     const report = await destroyContainer(context, args.name, { force: flags.force, snapshots: flags.snapshots })
     for (const warning of report.warnings) context.note(warning)

@@ -1,9 +1,10 @@
 /** Writing config.yaml: only when all of it is understood, and then as a whole. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { NotFoundError } from '../lib/errors.ts'
+import { HostError, NotFoundError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { writeDurable } from '../platform/files.ts'
+import { isRoot } from '../platform/host.ts'
 import { withLock } from '../platform/locks.ts'
 import { configFile, lockFile, type Paths, runDir } from '../platform/paths.ts'
 import { compileSpec } from './compile.ts'
@@ -16,7 +17,9 @@ export function readConfigText(paths: Paths, name: string): string {
   return readFileSync(file, 'utf8')
 }
 
-export function noContainer(name: string): NotFoundError {
+/** Not root: the directory is closed to us, so that nothing is known about it. */
+export function noContainer(name: string): NotFoundError | HostError {
+  if (!isRoot()) return new HostError(`cannot read container '${name}': only root may`, { code: 'permission', hint: 'run it with sudo' })
   return new NotFoundError(`container '${name}' does not exist`, { hint: "run 'tslxc ls' to see all" })
 }
 
