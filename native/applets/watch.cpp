@@ -9,7 +9,8 @@
 namespace tslxc {
 
 namespace {
-constexpr int first_moments_ms = 100;
+// A missing library or a bad argument ends an init within a few; a first start must not feel it.
+constexpr int first_moments_ms = 20;
 constexpr int patience_ms = 5'000;
 
 bool ends_within(pid_t pid, int timeout_ms) {
