@@ -94,14 +94,14 @@ void remove_tree(const std::string &dir) {
 }
 
 /** Makes each missing part below base. EEXIST of the last part is reported as false. */
-bool make_below(const Base &base, const std::string &relative) {
+bool make_below(const Base &base, const std::string &relative, bool with_controllers = true) {
 	auto parts = split(relative, '/');
 	std::string dir = base.dir;
 	for (std::size_t i = 0; i < parts.size(); i++) {
 		if (parts[i].empty() || parts[i] == "..") {
 			throw_error("config", cat("cannot use '", relative, "' as a cgroup path"));
 		}
-		if (base.hierarchy.v2) {
+		if (base.hierarchy.v2 && with_controllers) {
 			v2_enable_controllers(dir);
 		}
 		dir += cat("/", parts[i]);
@@ -122,8 +122,8 @@ bool make_below(const Base &base, const std::string &relative) {
 }
 
 /** False: the name is taken by processes in some hierarchy. A leftover is removed and made anew. */
-bool make_or_replace(const Base &base, const std::string &relative) {
-	if (make_below(base, relative)) {
+bool make_or_replace(const Base &base, const std::string &relative, bool with_controllers = true) {
+	if (make_below(base, relative, with_controllers)) {
 		return true;
 	}
 	auto dir = cat(base.dir, "/", relative);
@@ -131,20 +131,25 @@ bool make_or_replace(const Base &base, const std::string &relative) {
 		return false;
 	}
 	remove_tree(dir);
-	return make_below(base, relative);
+	return make_below(base, relative, with_controllers);
 }
 
 bool try_create(const std::vector<Base> &bases, const Names &names, bool has_devices, ContainerCgroups &made) {
 	for (const auto &base : bases) {
 		const auto &key = base.hierarchy.key;
+		if (!make_or_replace(base, names.monitor, false)) {
+			return false;
+		}
+		made.monitor[key] = cat(base.dir, "/", names.monitor);
+		// Before controllers are enabled: some can be with processes here, and then nothing below takes a process any more. cgroup-v2.rst,
+		// threads
+		if (base.hierarchy.v2 && base.dir != base.hierarchy.mount_point) {
+			v2_make_room(base.dir, made.monitor[key]);
+		}
 		if (!make_or_replace(base, names.payload)) {
 			return false;
 		}
 		made.payload[key] = cat(base.dir, "/", names.payload);
-		if (!make_or_replace(base, names.monitor)) {
-			return false;
-		}
-		made.monitor[key] = cat(base.dir, "/", names.monitor);
 		if (!has_devices || !base.hierarchy.has("devices")) {
 			make_below(base, cat(names.payload, "/", names.inner)); // else by apply_devices
 		}
@@ -155,6 +160,9 @@ bool try_create(const std::vector<Base> &bases, const Names &names, bool has_dev
 
 void remove_made(const ContainerCgroups &made) {
 	remove_cgroups(made.payload);
+	if (const auto *monitor = v2_dir(made.monitor)) {
+		leave_cgroups({{v2_key, *monitor}}); // v2_make_room
+	}
 	remove_cgroups(made.monitor);
 }
 

@@ -57,6 +57,9 @@ bool is_frozen(const CgroupDirs &payload);
  * are left. */
 bool kill_all(const CgroupDirs &payload, int timeout_ms);
 bool has_processes(const CgroupDirs &payload);
+/** Moves this process out of the monitor's groups, which are about to go: to their parents, or further up where those may not hold
+ *  processes. On v2 a starting command that came in along with the monitor is moved too. */
+void leave_cgroups(const CgroupDirs &monitor);
 /** Removes the whole subtrees; absent is success. */
 void remove_cgroups(const CgroupDirs &dirs);
 

@@ -62,6 +62,9 @@ void v1_read_usage(const CgroupDirs &payload, CgroupUsage &usage);
 // cgroup_v2.cpp
 /** Enables every controller dir has for its children, one by one where the batch is refused. */
 void v2_enable_controllers(const std::string &dir);
+/** Moves this program's processes from a delegated base to the monitor's group below it: a group with processes can't pass controllers on.
+ */
+void v2_make_room(const std::string &base, const std::string &monitor);
 void v2_freeze(const std::string &dir, int timeout_ms);
 bool v2_can_freeze(const std::string &dir);
 void v2_thaw(const std::string &dir);

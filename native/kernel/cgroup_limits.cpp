@@ -57,6 +57,14 @@ void apply_v2_limit(const ContainerCgroups &cgroups, const Spec &spec, const std
 			return;
 		}
 	}
+	auto parent = dir == nullptr ? std::string() : dir->substr(0, dir->rfind('/'));
+	auto offered = split(trim(try_read(parent, "cgroup.controllers").value_or("")), ' ');
+	if (std::ranges::find(offered, controller) != offered.end()) {
+		// cgroup-v2.rst, no internal process constraint
+		throw_error("host",
+					cat("cannot set ", file, " to '", value, "': processes in ", parent, " keep its controllers from the groups below"),
+					cat("run 'systemd-run -p Delegate=yes tslxc start -F ", spec.name, "'"));
+	}
 	bool elsewhere = std::ranges::any_of(cgroups.payload, [&](const auto &entry) {
 		return entry.first != v2_key &&
 			   std::ranges::any_of(split(entry.first, ','), [&](const auto &name) { return v2_name(name) == controller; });

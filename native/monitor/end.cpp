@@ -20,20 +20,6 @@ namespace tslxc {
 
 namespace {
 
-/** Out of a cgroup that is about to go: to its parent, or further up where that may not hold processes (v2 with controllers enabled below).
- */
-void move_up_from(const std::string &key, std::string dir) {
-	for (auto slash = dir.rfind('/'); slash != std::string::npos && slash > 0; slash = dir.rfind('/')) {
-		dir.resize(slash);
-		try {
-			enter_cgroups({{key, dir}}, 0);
-			return;
-		} catch (const SysError &) {
-			continue;
-		}
-	}
-}
-
 /** The guest's own cgroups go. On v1 the delegated directory stays, with the devices' rules. On v2 it is made anew: after a write to
  *  cgroup.kill Linux 6.12 and later kill what is cloned into it (they compare the count of kills with that of the parent's cgroup). */
 void renew(ContainerCgroups &cgroups, const Spec &spec) {
@@ -177,9 +163,7 @@ void Life::launch_again() {
 }
 
 void Life::remove_own_cgroups() {
-	for (const auto &[key, dir] : cgroups_.monitor) {
-		move_up_from(key, dir);
-	}
+	leave_cgroups(cgroups_.monitor);
 	remove_cgroups(cgroups_.monitor);
 }
 

@@ -44,3 +44,16 @@ finding 'state when stopped' "$tslxc" info -sH deb
 kill -KILL "$(cat /sys/fs/cgroup/tslxc.monitor.box/cgroup.procs)"
 finding 'kill after a crash' "$tslxc" stop -k box
 finding leftovers leftovers
+
+# What systemd does for a unit with Delegate=yes.
+unit=/sys/fs/cgroup/unit
+mkdir $unit
+python3 -c 'import os, sys; os.setxattr(sys.argv[1], "trusted.delegate", b"1")' $unit
+in_unit() { sh -c 'echo $$ > /sys/fs/cgroup/unit/cgroup.procs && exec "$@"' sh "$@"; }
+finding 'start in a unit' in_unit "$tslxc" start box
+finding 'limits in the unit' grep . $unit/tslxc.payload.box/{memory.max,cpu.max,pids.max}
+finding 'stop in the unit' "$tslxc" stop -k box
+sleep 1000 &
+echo $! > $unit/cgroup.procs
+finding 'start in a unit with other processes' in_unit "$tslxc" start box
+finding 'left in the unit' find $unit/* -type d

@@ -91,4 +91,20 @@ describe('cgroup v2', () => {
       expect(found.get('in use').text).toContain(sight)
     expect(found.get('leftovers').text).toBe('')
   })
+
+  it('stays in a unit that was delegated to it, with limits', () => {
+    expect(found.ok('start in a unit')).toBe('')
+    expect(
+      found
+        .ok('limits in the unit')
+        .split('\n')
+        .map((line) => line.replace(/.*:/, '')),
+    ).toEqual([String(32 << 20), '50000 100000', '50'])
+    found.ok('stop in the unit')
+    expect(found.get('start in a unit with other processes')).toEqual({
+      code: 1,
+      text: expect.stringContaining('processes in /sys/fs/cgroup/unit keep its controllers from the groups below'),
+    })
+    expect(found.ok('left in the unit')).toBe('')
+  })
 })
