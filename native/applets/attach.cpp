@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <memory>
 
 #include "../base/file.hpp"
 #include "../base/text.hpp"
 #include "../kernel/protect.hpp"
 #include "applets.hpp"
+#include "node.hpp"
 
 namespace tslxc {
 
@@ -167,6 +170,28 @@ Spec spec_in_force(const std::string &run_dir, const std::string &name) {
 	return parse_spec_for_entering(*text);
 }
 
+struct Plan {
+	Spec spec;
+	std::string filter;
+};
+
+/** What the container was started with; --rcfile replaces what the command is given, never what the container is. */
+Plan read_plan(const Invocation &invocation, const std::string &run_dir) {
+	Plan plan{spec_in_force(run_dir, invocation.name()), ""};
+	if (auto file = invocation.value("rcfile")) {
+		const std::unique_ptr<char, void (*)(void *)> resolved(::realpath(file->c_str(), nullptr), ::free);
+		auto compiled = compile_once(invocation.paths, invocation.name(), {"--rcfile", resolved ? resolved.get() : *file});
+		auto other = parse_spec_for_entering(compiled.spec);
+		plan.spec.init = std::move(other.init);
+		plan.spec.security = std::move(other.security);
+		plan.spec.rlimits = std::move(other.rlimits);
+		plan.filter = std::move(compiled.seccomp);
+	} else if (!plan.spec.security.seccomp_filter.empty()) {
+		plan.filter = read_file(cat(run_dir, "/", plan.spec.security.seccomp_filter));
+	}
+	return plan;
+}
+
 /** The words behind the program's name that led here, in the spelling of the multi-call program. */
 std::vector<std::string> own_words(const Invocation &invocation) {
 	auto words = split(read_file("/proc/self/cmdline"), '\0');
@@ -188,6 +213,10 @@ Observation require_running(const Invocation &invocation, const std::string &nam
 	if (seen.state.state == RunState::frozen || seen.state.state == RunState::freezing) {
 		throw_error("state", cat("cannot attach to '", name, "': it is frozen"), cat("run 'tslxc unfreeze ", name, "'"));
 	}
+	if (seen.state.state == RunState::starting) {
+		// Its mount namespace may still show the host's files.
+		throw_error("state", cat("cannot attach to '", name, "': it is starting"), cat("run 'tslxc wait ", name, " -s RUNNING' first"));
+	}
 	return seen;
 }
 
@@ -198,7 +227,8 @@ int attach_applet(const Invocation &invocation) {
 	const auto &name = invocation.name();
 	auto run_dir = invocation.paths.run_dir(name);
 	auto seen = require_running(invocation, name, run_dir);
-	auto spec = spec_in_force(run_dir, name);
+	auto plan = read_plan(invocation, run_dir);
+	const auto &spec = plan.spec;
 	if (!spec.unprivileged() && !program_is_protected()) {
 		exec_protected(own_words(invocation));
 	}
@@ -212,9 +242,7 @@ int attach_applet(const Invocation &invocation) {
 	request.personality = read_personality(invocation);
 	request.argv = invocation.rest;
 	read_environment(invocation, request);
-	if (!spec.security.seccomp_filter.empty() && !request.keep_lsm) {
-		request.filter = read_file(cat(run_dir, "/", spec.security.seccomp_filter));
-	}
+	request.filter = std::move(plan.filter);
 	if (auto log = invocation.value("pty-log")) {
 		request.pty_log = open_or_throw(*log, O_WRONLY | O_APPEND | O_CREAT, 0640);
 	}

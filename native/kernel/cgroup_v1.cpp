@@ -140,7 +140,9 @@ void v1_apply_devices(const std::string &payload, const std::string *inner, cons
 		return;
 	}
 	// A live tree: a deny goes down by itself, an allow must be given to each level from above.
-	walk(payload, false, [&](const std::string &dir) { write_rules(dir, rules); });
+	auto changes = rules;
+	std::erase_if(changes, [](const DeviceRule &rule) { return rule.type == 'a'; }); // has been applied, and is refused here
+	walk(payload, false, [&](const std::string &dir) { write_rules(dir, changes); });
 }
 
 namespace {

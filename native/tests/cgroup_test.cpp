@@ -119,6 +119,9 @@ TEST(cgroup_life) {
 	enter_cgroups(cgroups.inner, child);
 	::usleep(20'000);
 	CHECK(::waitpid(child, nullptr, WNOHANG) == 0);
+	auto more = spec.devices;
+	more.push_back(rule(true, 'c', 1, 9, "r"));
+	apply_devices(cgroups, more); // also while it runs
 	auto now = cgroups_of(child);
 	for (const auto &[key, dir] : cgroups.inner) {
 		CHECK_EQUAL(now[key], dir);

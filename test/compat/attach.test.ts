@@ -209,6 +209,16 @@ describe.each(['busy', 'priv'])('in %s', (name) => {
   })
 })
 
+test('--rcfile: what the command is given, not what the container is', async () => {
+  const rc = join(scratch, 'rc.yaml')
+  const config = readFileSync(join(root.lxcpath, 'busy/config.yaml'), 'utf8')
+  writeFileSync(rc, `${config}\nno_new_privs: 1\nenvironment: [A=rc]\n`, { mode: 0o600 })
+  expect(await root.ok('attach', 'busy', '-f', rc, '--', 'sh', '-c', 'echo $A; grep NoNewPrivs /proc/self/status')).toBe(
+    'rc\nNoNewPrivs:\t1\n',
+  )
+  expect((await attach('busy', '-f', join(scratch, 'absent'), '--', 'true')).code).toBe(1)
+})
+
 test('what can’t be attached to says why', async () => {
   await root.createBusybox('off')
   const errors = async (name: string) => JSON.parse((await root.tslxc('attach', '--json', name, '--', 'true')).stdout).error
