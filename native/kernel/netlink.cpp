@@ -10,12 +10,11 @@
 #include <time.h>
 
 #include <array>
-#include <cstdio>
 #include <cstring>
-#include <random>
 
 #include "../base/error.hpp"
 #include "../base/text.hpp"
+#include "link_address.hpp"
 
 namespace tslxc {
 
@@ -77,56 +76,9 @@ std::string text_of(const rtattr *attribute) {
 	return attribute == nullptr ? "" : std::string(static_cast<const char *>(RTA_DATA(attribute)));
 }
 
-std::string hardware_address_text(const rtattr *attribute) {
-	if (attribute == nullptr || RTA_PAYLOAD(attribute) != 6) {
-		return "";
-	}
-	const auto *bytes = static_cast<const unsigned char *>(RTA_DATA(attribute));
-	std::array<char, 18> out{};
-	std::snprintf(out.data(), out.size(), "%02x:%02x:%02x:%02x:%02x:%02x", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]);
-	return out.data();
-}
-
-std::array<unsigned char, 6> parse_hardware_address(const std::string &text) {
-	std::array<unsigned, 6> parts{};
-	int end = 0;
-	if (std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &parts[0], &parts[1], &parts[2], &parts[3], &parts[4], &parts[5], &end) !=
-			6 ||
-		static_cast<std::size_t>(end) != text.size()) {
-		throw_error("config", cat("cannot use '", text, "' as a hardware address"));
-	}
-	std::array<unsigned char, 6> out{};
-	for (std::size_t i = 0; i < out.size(); i++) {
-		out[i] = static_cast<unsigned char>(parts[i]);
-	}
-	return out;
-}
-
-std::array<unsigned char, 6> bridge_port_address() {
-	// A bridge takes the lowest address of its ports; with fe: it keeps the one it has.
-	std::random_device random;
-	auto bits = (static_cast<std::uint64_t>(random()) << 32) | random();
-	std::array<unsigned char, 6> out{0xfe};
-	for (std::size_t i = 1; i < out.size(); i++) {
-		out[i] = static_cast<unsigned char>(bits >> (8 * i));
-	}
-	return out;
-}
-
-struct Ip {
-	std::array<unsigned char, 16> bytes{};
-	std::size_t size = 4;
-	unsigned char family = AF_INET;
-};
-
-Ip parse_ip(int family, const std::string &text) {
-	Ip ip;
-	ip.family = family == 6 ? AF_INET6 : AF_INET;
-	ip.size = family == 6 ? 16 : 4;
-	if (::inet_pton(ip.family, text.c_str(), ip.bytes.data()) != 1) {
-		throw_error("config", cat("cannot use '", text, "' as an IPv", family, " address"));
-	}
-	return ip;
+std::string hardware_address_of(const rtattr *attribute) {
+	bool ethernet = attribute != nullptr && RTA_PAYLOAD(attribute) == HardwareAddress().size();
+	return ethernet ? hardware_address_text(static_cast<const unsigned char *>(RTA_DATA(attribute))) : "";
 }
 
 LinkInfo read_link(const nlmsghdr *header) {
@@ -136,7 +88,7 @@ LinkInfo read_link(const nlmsghdr *header) {
 	link.index = info->ifi_index;
 	link.up = (info->ifi_flags & IFF_UP) != 0;
 	link.name = text_of(attributes[IFLA_IFNAME]);
-	link.hwaddr = hardware_address_text(attributes[IFLA_ADDRESS]);
+	link.hwaddr = hardware_address_of(attributes[IFLA_ADDRESS]);
 	if (attributes[IFLA_MTU] != nullptr) {
 		std::memcpy(&link.mtu, RTA_DATA(attributes[IFLA_MTU]), sizeof link.mtu);
 	}
