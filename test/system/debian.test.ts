@@ -90,6 +90,8 @@ describe('a Debian container', () => {
     expect(await addresses('web')).toEqual(['10.0.4.10/24'])
     expect(await inside('web', 'ip', 'route', 'show', 'default')).toContain('default via 10.0.4.1 dev eth0')
     expect(await root.ok('info', '-n', 'web', '-iH')).toBe('10.0.4.10\n')
+    // Nobody inside asks for another one, now or in a minute.
+    expect(await inside('web', 'sh', '-c', 'ls /run/systemd/netif/leases; pgrep -x dhclient; true')).toBe('')
     expect(await root.ok('ls', '-f')).toMatch(/web +RUNNING .*10\.0\.4\.10/)
   })
 

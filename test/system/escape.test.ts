@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Box, makeBox, UNPRIVILEGED } from '../helpers/box.ts'
 import { expectNoLeaks } from '../helpers/leaks.ts'
+import { needs } from '../helpers/needs.ts'
 import { program, run, runOk } from '../helpers/program.ts'
 import { makeRoot, type TestRoot } from '../helpers/root.ts'
 
@@ -121,6 +122,7 @@ static void overwrite(int pid) {
 }
 int main(int argc, char **argv) {
   setvbuf(stdout, 0, _IONBF, 0);
+#ifdef __x86_64__
   if (strcmp(argv[1], "compat") == 0) {
     long result;
     __asm__ volatile("int $0x80" : "=a"(result) : "a"(342), "b"(-1), "c"(0), "d"(0) : "memory");
@@ -129,6 +131,7 @@ int main(int argc, char **argv) {
     printf("%d\n", result == -1 && (errno == EPERM || errno == ENOSYS));
     return 0;
   }
+#endif
   stat("/bin/busybox", &own);
   int seen = 0;
   for (time_t end = time(0) + atoi(argv[2]); time(0) < end;) {
@@ -170,7 +173,8 @@ describe('the program', () => {
     expect(stdout.split('\n').filter((line) => line !== '' && line !== 'seen')).toEqual([])
   })
 
-  it.runIf(process.arch === 'x64').each(kinds)('filters the calls of other architectures too, %s', async (_, idmap) => {
+  it.for(kinds)('filters the calls of other architectures too, %s', async ([, idmap], context) => {
+    needs(context, process.arch === 'x64', 'the calls of i386 and x32 are those of a x86-64 kernel')
     const made = box(idmap)
     copyFileSync(join(build, 'probe'), join(made.rootfs, 'bin/probe'))
     await made.start()
