@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs'
 import { interleave, lxc, ours, row, sh, tryRun } from '../lib.mjs'
 import { makeBusybox } from './start.mjs'
 
-function privateDirtyKb(pid) {
+/** kB: what the process alone holds and could not be dropped, and its share of everything. */
+function memoryKb(pid) {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-  return ['Private_Dirty', 'Private_Clean'].reduce((sum, key) => sum + Number(new RegExp(`${key}:\\s+(\\d+)`).exec(text)?.[1] ?? 0), 0)
+  const value = (key) => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0)
+  return { dirty: value('Private_Dirty'), pss: value('Pss') }
 }
 
 const parentOf = (pid) => Number(/\nPPid:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
@@ -64,9 +66,10 @@ export function run(context) {
       )
     }
     const monitors = [`${context.tslxc} info -pH ts-${key}`, `lxc-info -P ${context.lxcpath} -pH -n lx-${key}`].map((cmd) =>
-      privateDirtyKb(parentOf(Number(sh(cmd)))),
+      memoryKb(parentOf(Number(sh(cmd)))),
     )
-    rows.push(row(`monitor's private memory, ${mode}`, monitors[0], monitors[1], 0.3, { unit: 'kB' }))
+    rows.push(row(`monitor's private memory (dirty), ${mode}`, monitors[0].dirty, monitors[1].dirty, 0.3, { unit: 'kB' }))
+    rows.push(row(`monitor's PSS, one container running, ${mode}`, monitors[0].pss, monitors[1].pss, undefined, { unit: 'kB' }))
   }
   for (const key of ['a', 'd']) sh(`${ours(context, 'stop', `ts-${key}`, '-k')}; ${lxc(context, 'stop', `lx-${key}`, '-k')}`)
   rows.push(...againstCrun(context))

@@ -38,14 +38,19 @@ void v2_enable_controllers(const std::string &dir) {
 
 namespace {
 
-// cgroup.events raises POLLPRI at each change; wait until `key` has the wanted value.
+// cgroup.events raises POLLPRI at each change, but at most every 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV, kernel/cgroup/cgroup.c): a change that
+// follows another within them is told late. So for that long the file is read again at short intervals.
+constexpr int short_waits = 40;
+constexpr timespec short_wait{0, 250'000};
+
+// Waits until `key` of cgroup.events has the wanted value.
 bool wait_for_event(const std::string &dir, std::string_view key, std::uint64_t wanted, int timeout_ms) {
 	Fd events(::open(cat(dir, "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
 	if (!events) {
 		return errno == ENOENT && key == "populated";
 	}
 	auto deadline = monotonic_ms() + timeout_ms;
-	for (;;) {
+	for (int round = 0;; ++round) {
 		std::array<char, 256> buffer;
 		ssize_t count = ::pread(events.get(), buffer.data(), buffer.size(), 0);
 		if (count < 0) {
@@ -59,7 +64,8 @@ bool wait_for_event(const std::string &dir, std::string_view key, std::uint64_t 
 			return false;
 		}
 		pollfd poll_fd{events.get(), POLLPRI, 0};
-		::poll(&poll_fd, 1, static_cast<int>(left));
+		const timespec rest{left / 1000, (left % 1000) * 1'000'000};
+		::ppoll(&poll_fd, 1, round < short_waits ? &short_wait : &rest, nullptr);
 	}
 }
 
