@@ -9,20 +9,26 @@ export function run(context) {
   const rows = []
   const memory = `${context.work}/tmpfs`
   mkdirSync(memory)
-  sh(`mount -t tmpfs -o size=6G,mode=0700 tmpfs ${memory}; mkdir -p ${memory}/ours ${memory}/lxc; chmod 700 ${memory}/ours`)
+  sh(
+    `mount -t tmpfs -o size=6G,mode=0700 tmpfs ${memory}; mkdir -p ${memory}/ours ${memory}/lxc ${context.work}/disk-lxc; mkdir -m 700 ${context.work}/disk-ours; chmod 700 ${memory}/ours`,
+  )
   const busybox = interleave(
     context,
     [
       {
         name: 'ours',
-        command: `${context.tslxc} create -q -P ${memory}/ours -n bb -t busybox -f ${context.emptyConfig}`,
-        cleanup: `${context.tslxc} destroy -P ${memory}/ours -n bb`,
+        command: `${context.tslxc} create -q -P ${context.work}/disk-ours -n bb -t busybox -f ${context.emptyConfig}`,
+        cleanup: `${context.tslxc} destroy -P ${context.work}/disk-ours -n bb`,
       },
-      { name: 'lxc', command: `lxc-create -P ${memory}/lxc -n bb -t busybox`, cleanup: `lxc-destroy -P ${memory}/lxc -n bb` },
+      {
+        name: 'lxc',
+        command: `lxc-create -P ${context.work}/disk-lxc -n bb -t busybox`,
+        cleanup: `lxc-destroy -P ${context.work}/disk-lxc -n bb`,
+      },
     ],
     { rounds: 20 },
   )
-  rows.push(row('create -t busybox from cache (tmpfs)', busybox.ours.median, busybox.lxc.median, 0.3))
+  rows.push(row('create -t busybox from cache (on disk)', busybox.ours.median, busybox.lxc.median, 0.3))
   const rootfs = debianImage(context)
   sh(
     `mkdir -p ${memory}/lxc/deb/rootfs; cp -a ${rootfs}/. ${memory}/lxc/deb/rootfs/; printf 'lxc.rootfs.path = dir:${memory}/lxc/deb/rootfs\\nlxc.uts.name = deb\\n' > ${memory}/lxc/deb/config`,
