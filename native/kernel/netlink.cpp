@@ -323,7 +323,8 @@ template <typename Request> void fill_route(Request &message, unsigned char fami
 	route->rtm_family = family;
 	route->rtm_dst_len = static_cast<unsigned char>(destination_bits);
 	route->rtm_table = RT_TABLE_MAIN;
-	route->rtm_protocol = RTPROT_BOOT;
+	// As a guest's own network daemon says of a configured route: its route and ours are then one.
+	route->rtm_protocol = RTPROT_STATIC;
 	route->rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	route->rtm_type = RTN_UNICAST;
 	message.number(RTA_OIF, static_cast<std::uint32_t>(index));
