@@ -22,9 +22,10 @@ const waitRunning = (attach) =>
 
 export function run(context) {
   const rootfs = debianImage(context)
-  sh(
-    `cp -a ${rootfs} ${context.work}/deb-rootfs; printf '[Match]\\nName=eth0\\n[Network]\\nAddress=10.77.2.2/16\\nGateway=10.77.0.1\\n' > $(ls ${context.work}/deb-rootfs/etc/systemd/network/*.network 2>/dev/null | head -1 || echo ${context.work}/deb-rootfs/etc/systemd/network/10-eth0.network)`,
-  )
+  // Ours gets its network file at the first start; LXC's copy gets the like by hand.
+  const networkd = `${context.work}/deb-rootfs/etc/systemd/network`
+  sh(`cp -a ${rootfs} ${context.work}/deb-rootfs; mkdir -p ${networkd}; rm -f ${networkd}/*
+    printf '[Match]\\nName=eth0\\n[Network]\\nAddress=10.77.2.2/16\\nGateway=10.77.0.1\\nLinkLocalAddressing=no\\nIPv6AcceptRA=no\\n' > ${networkd}/10-eth0.network`)
   defineLxc(context, { name: 'lx-deb', rootfs: `${context.work}/deb-rootfs`, net: '10.77.2.2/16', idmap: true, systemd: true })
   const t = { ours: { boot: [], stop: [] }, lxc: { boot: [], stop: [] } }
   const sides = {
