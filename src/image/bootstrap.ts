@@ -29,8 +29,6 @@ const options = z.strictObject({
   updates: z.union([z.boolean(), z.enum(['true', 'false'])]),
   mirror: z.string(),
   securityMirror: z.string(),
-  defaultMirror: z.string(),
-  defaultSecurityMirror: z.string(),
   packages: words,
   /** The first one that exists is used; relative ones lie beside template.yaml. Empty strings are passed over. */
   keyrings: z.array(z.string()),
@@ -63,12 +61,17 @@ export const bootstrap: ImageSource<BootstrapSource> = {
     const tool = chooseTool(source)
     const mirrors = await chooseMirrors(source)
     const lines = sourceLines(mirrors, source.suite, { components: source.components.join(' '), updates: isTrue(source.updates) })
-    const plan: Plan = { source, work, keyring, main: mirrors.main, lines }
+    const plan: Plan = { source, work, keyring, main: mirrors.main ?? '', lines }
     try {
       if (tool === 'mmdebstrap') await runMmdebstrap(plan)
       else await runDebootstrap(plan)
     } catch (error) {
-      throw await explainFailure(error, { tool, about: bootstrap.describe(source), mirror: mirrors.main, logFile: work.logFile })
+      throw await explainFailure(error, {
+        tool,
+        about: bootstrap.describe(source),
+        mirror: mirrors.main ?? `the default mirror of ${tool}`,
+        logFile: work.logFile,
+      })
     }
     await cleanGuest(work, { name: source.distribution, lines, keyring, ownKeyring: basename(keyring) })
   },
@@ -78,7 +81,9 @@ interface Plan {
   readonly source: BootstrapSource
   readonly work: FetchWork
   readonly keyring: string
+  /** Empty: the tool's default. */
   readonly main: string
+  /** Empty: the tool's default. */
   readonly lines: readonly string[]
 }
 
@@ -127,6 +132,7 @@ async function mmdebstrapIn(sandbox: Sandbox, { source, work, keyring, lines }: 
     `--include=${source.packages.join(',')}`,
     `--keyring=${await sandbox.bring(`keyring${extname(keyring)}`, await readFile(keyring))}`,
     '--aptopt=Acquire::Languages "none"',
+    ...(lines.length === 0 ? [`--components=${source.components.join(',')}`] : []),
     '--',
     source.suite,
     sandbox.rootfs,

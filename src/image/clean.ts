@@ -6,7 +6,7 @@ import type { FetchWork } from './source.ts'
 export interface GuestSources {
   /** Names the file below /etc/apt/sources.list.d. */
   readonly name: string
-  /** Lines of sources.list(5) without options. */
+  /** Lines of sources.list(5) without options; none: those that the tool left are kept. */
   readonly lines: readonly string[]
   /** On the host. */
   readonly keyring: string
@@ -55,13 +55,24 @@ export async function guestSources(work: Pick<FetchWork, 'rootfs' | 'installRoot
     const own = `/etc/apt/keyrings/${sources.ownKeyring}`
     const known = root.stat(packaged) !== undefined && packaged.endsWith(`/${sources.ownKeyring}`)
     if (!known) root.write(own, await readFile(sources.keyring), 0o644, 0, 0)
-    const text = sourcesText(sources.lines, known ? packaged : own)
+    const lines = sources.lines.length > 0 ? sources.lines : linesIn(root.read('/etc/apt/sources.list', 65_536)?.toString() ?? '')
+    // Written already, in this form.
+    if (lines.length === 0) return
+    const text = sourcesText(lines, known ? packaged : own)
     removeIfPresent(root, '/etc/apt/sources.list')
     for (const name of root.list('/etc/apt/sources.list.d') ?? []) root.remove(`/etc/apt/sources.list.d/${name}`)
     root.write(`/etc/apt/sources.list.d/${sources.name}.sources`, Buffer.from(text), 0o644, 0, 0)
   } finally {
     root.close()
   }
+}
+
+/** The `deb` lines of a sources.list(5), without their options. */
+export function linesIn(text: string): string[] {
+  return text.split('\n').flatMap((line) => {
+    const [, uri, rest] = /^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S.*)$/.exec(line.trim()) ?? []
+    return uri === undefined || rest === undefined ? [] : [`deb ${uri} ${rest.split(/\s+/).join(' ')}`]
+  })
 }
 
 /** deb822 text of sources.list(5). */

@@ -1,4 +1,5 @@
-/** Which mirror packages come from: what was asked for, else the host's own when it is of the same distribution, else the default. */
+/** Which mirror packages come from: what was asked for, else the host's own when it is of the same distribution, else the tool's default. */
+import { UsageError } from '../lib/errors.ts'
 import { run } from '../platform/exec.ts'
 import { distribution, which } from '../platform/host.ts'
 
@@ -9,12 +10,11 @@ export interface MirrorWish {
   readonly mirror: string
   /** Empty: not asked for; `none`: leave security updates out. */
   readonly securityMirror: string
-  readonly defaultMirror: string
-  readonly defaultSecurityMirror: string
 }
 
 export interface Mirrors {
-  readonly main: string
+  /** Absent: the bootstrap tool's own default. */
+  readonly main?: string
   /** Absent: left out. */
   readonly security?: string
 }
@@ -22,9 +22,14 @@ export interface Mirrors {
 export async function chooseMirrors(wish: MirrorWish): Promise<Mirrors> {
   const host = distribution()
   const found = host.id === wish.distribution && host.codename !== undefined ? await hostMirrors(host.codename) : {}
-  const main = wish.mirror || found.main || wish.defaultMirror
-  if (wish.securityMirror === 'none') return { main }
-  return { main, security: wish.securityMirror || found.security || wish.defaultSecurityMirror }
+  const main = wish.mirror || found.main
+  const security = wish.securityMirror === 'none' ? undefined : wish.securityMirror || found.security
+  if (main === undefined && wish.securityMirror !== '' && wish.securityMirror !== 'none') {
+    throw new UsageError(`cannot use --security-mirror alone: this host has no sources of ${wish.distribution} to go with it`, {
+      hint: 'pass --mirror URL as well',
+    })
+  }
+  return { ...(main === undefined ? {} : { main }), ...(security === undefined ? {} : { security }) }
 }
 
 const INDEX_FORMAT = '$(CREATED_BY) $(CODENAME) $(COMPONENT) $(REPO_URI)'
@@ -50,9 +55,10 @@ export function mirrorsIn(indexTargets: string, codename: string): { main?: stri
   return { ...(main === undefined ? {} : { main }), ...(security === undefined ? {} : { security }) }
 }
 
-/** One line of sources.list(5) a suite, without the options. */
+/** One line of sources.list(5) a suite, without the options; none where the tool's default is to serve. */
 export function sourceLines(mirrors: Mirrors, suite: string, parts: { readonly components: string; readonly updates: boolean }): string[] {
   const { components, updates } = parts
+  if (mirrors.main === undefined) return []
   return [
     `deb ${mirrors.main} ${suite} ${components}`,
     ...(updates ? [`deb ${mirrors.main} ${suite}-updates ${components}`] : []),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { sourcesText } from '../../../src/image/clean.ts'
+import { linesIn, sourcesText } from '../../../src/image/clean.ts'
 import { mirrorsIn, sourceLines } from '../../../src/image/mirrors.ts'
 
 const TARGETS = `Packages bookworm main http://mirror.example/debian/
@@ -35,6 +35,13 @@ describe('package sources', () => {
       'deb http://s/debian-security trixie-security main contrib',
     ])
     expect(sourceLines({ main: 'http://m' }, 'sid', { components: 'main', updates: false })).toEqual(['deb http://m sid main'])
+  })
+
+  it('are the ones of the tool where no mirror is known', () => {
+    expect(sourceLines({}, 'trixie', { components: 'main', updates: true })).toEqual([])
+    expect(
+      linesIn('# made by the tool\ndeb [signed-by="/k.gpg"] http://m/debian trixie  main\ndeb-src http://m/debian trixie main\n'),
+    ).toEqual(['deb http://m/debian trixie main'])
   })
 
   it('are bound to a key inside', () => {
