@@ -132,9 +132,4 @@ void set_capabilities(std::uint64_t kept) {
 	}
 }
 
-void limit_capabilities(std::uint64_t kept) {
-	limit_bounding_set(kept);
-	set_capabilities(kept);
-}
-
 } // namespace tslxc

@@ -12,10 +12,9 @@ namespace tslxc {
 int capability_number(const std::string &name);
 /** The mask the container keeps, limited to what this kernel knows. */
 std::uint64_t kept_capabilities(const SecurityPlan &plan);
-/** Drops the rest from the bounding and inheritable sets, then sets permitted and effective. Call before exec, after the last mount. */
-void limit_capabilities(std::uint64_t kept);
-/** The two halves, for who changes ids between them: the bounding set needs CAP_SETPCAP, the change of ids CAP_SETUID. */
+/** Drops the rest from the bounding set. Needs CAP_SETPCAP; the change of ids, which comes next, CAP_SETUID. */
 void limit_bounding_set(std::uint64_t kept);
+/** Permitted and effective; inheritable and ambient are emptied. Call before exec, after the last mount and the change of ids. */
 void set_capabilities(std::uint64_t kept);
 
 } // namespace tslxc

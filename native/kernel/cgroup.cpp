@@ -351,13 +351,4 @@ CgroupDirs cgroups_below(const CgroupDirs &payload, pid_t pid) {
 	return dirs;
 }
 
-std::string cgroup_layout() {
-	bool v1 = false;
-	bool v2 = false;
-	for (const auto &hierarchy : mounted_hierarchies()) {
-		(hierarchy.v2 ? v2 : v1) = true;
-	}
-	return v1 && v2 ? "hybrid" : v2 ? "v2" : "v1";
-}
-
 } // namespace tslxc

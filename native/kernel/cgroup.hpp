@@ -72,7 +72,5 @@ CgroupUsage read_usage(const CgroupDirs &payload);
 CgroupDirs cgroups_of(pid_t pid);
 /** The same for a process of a container whose payload directories are known: saves reading the mount table, which may be long. */
 CgroupDirs cgroups_below(const CgroupDirs &payload, pid_t pid);
-/** Paths for messages and `doctor`: "v1", "v2" or "hybrid". */
-std::string cgroup_layout();
 
 } // namespace tslxc

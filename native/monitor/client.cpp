@@ -141,24 +141,4 @@ ConsoleGrant request_console(const std::string &run_dir, int tty) {
 	return grant;
 }
 
-std::string request_console_log(const std::string &run_dir, bool clear, std::uint64_t max_bytes) {
-	MonitorCommand command;
-	command.op = MonitorCommand::Op::console_log;
-	command.clear = clear;
-	command.max_bytes = max_bytes;
-	const Answer answer = ask_once(run_dir, command);
-	if (answer.fds.empty()) {
-		throw_error("native", "cannot read the monitor's answer: the log is missing");
-	}
-	return read_all(answer.fds[0].get(), "the console's log", 1u << 30);
-}
-
-void request_device(const std::string &run_dir, const DeviceRule &rule, bool add) {
-	MonitorCommand command;
-	command.op = MonitorCommand::Op::device;
-	command.add = add;
-	command.rule = rule;
-	ask_once(run_dir, command);
-}
-
 } // namespace tslxc

@@ -42,9 +42,5 @@ struct ConsoleGrant {
 };
 /** tty −1: the next free one. Fails with "busy" or "not-found". */
 ConsoleGrant request_console(const std::string &run_dir, int tty);
-/** What /dev/console printed last (ring buffer). max_bytes 0: all. */
-std::string request_console_log(const std::string &run_dir, bool clear, std::uint64_t max_bytes);
-/** Adds or takes back a device rule of the running container. */
-void request_device(const std::string &run_dir, const DeviceRule &rule, bool add);
 
 } // namespace tslxc

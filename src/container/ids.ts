@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { HostError } from '../lib/errors.ts'
+import { isOwnedBy, type Owner } from '../lib/owner.ts'
 import { ensureDir, readJson, writeJson } from '../platform/files.ts'
 import { type SubordinateRange, subordinateRanges } from '../platform/host.ts'
 import { withLock } from '../platform/locks.ts'
@@ -14,12 +15,7 @@ const FIRST_ID = 1_000_000
 const END_OF_IDS = 2 ** 32 - 1
 const RECORD_VERSION = 1
 
-export interface IdOwner {
-  readonly lxcpath: string
-  readonly name: string
-}
-
-export interface IdAllocation extends IdOwner {
+export interface IdAllocation extends Owner {
   /** First id on the host; ID_RANGE_COUNT of them. Uids and gids alike. */
   readonly first: number
 }
@@ -42,7 +38,7 @@ export const idmapLine = ({ first }: IdAllocation): string => `b 0 ${first} ${ID
  * others are left out.
  * @throws HostError when there is none
  */
-export async function allocateIds(context: StoreContext, owner: IdOwner, etc = '/etc'): Promise<IdAllocation> {
+export async function allocateIds(context: StoreContext, owner: Owner, etc = '/etc'): Promise<IdAllocation> {
   return await locked(context, async () => {
     const ranges = await readIds(context.paths)
     const present = ranges.find((range) => isOwnedBy(range, owner))
@@ -54,7 +50,7 @@ export async function allocateIds(context: StoreContext, owner: IdOwner, etc = '
 }
 
 /** Gives a container's range back; none is success. */
-export async function releaseIds(context: StoreContext, owner: IdOwner): Promise<void> {
+export async function releaseIds(context: StoreContext, owner: Owner): Promise<void> {
   if (!existsSync(idFile(context.paths))) return
   await locked(context, async () => {
     const ranges = await readIds(context.paths)
@@ -65,8 +61,6 @@ export async function releaseIds(context: StoreContext, owner: IdOwner): Promise
     )
   })
 }
-
-const isOwnedBy = (range: IdOwner, owner: IdOwner): boolean => range.lxcpath === owner.lxcpath && range.name === owner.name
 
 const write = (paths: Paths, ranges: readonly IdAllocation[]): Promise<void> =>
   writeJson(idFile(paths), { version: RECORD_VERSION, ranges: [...ranges].sort((a, b) => a.first - b.first) } satisfies IdFile)

@@ -1,6 +1,8 @@
 /** Fixed addresses of containers, host-wide, in <allocDir>/leases.json under a lock; names and reservations follow from it. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isOwnedBy, type Owner } from '../lib/owner.ts'
 import { ensureDir, readJson, readTextIfPresent, writeDurable, writeJson } from '../platform/files.ts'
 import { withLock } from '../platform/locks.ts'
 import type { Paths } from '../platform/paths.ts'
@@ -15,13 +17,7 @@ import { networkFiles } from './managed-run.ts'
 const RECORD_VERSION = 1
 const READABLE_FILE = 0o644
 
-/** Whose address it is: one interface of one container. */
-export interface LeaseOwner {
-  readonly lxcpath: string
-  readonly name: string
-}
-
-export interface Lease extends LeaseOwner {
+export interface Lease extends Owner {
   /** The bridge. */
   readonly network: string
   readonly address: string
@@ -31,7 +27,7 @@ export interface Lease extends LeaseOwner {
   readonly hwaddr: string
 }
 
-export interface ReserveRequest extends LeaseOwner {
+export interface ReserveRequest extends Owner {
   readonly link: string
   readonly ip: Exclude<AddressRequest, { kind: 'dhcp' }>
   /** From --gw; absent: the bridge's, or the LAN's router. */
@@ -52,10 +48,8 @@ const leaseFile = (paths: Paths): string => join(paths.allocDir, 'leases.json')
 export const readLeases = async (paths: Paths): Promise<readonly Lease[]> =>
   (await readJson<LeaseFile>(leaseFile(paths), RECORD_VERSION))?.leases ?? []
 
-const isOwnedBy = (lease: LeaseOwner, owner: LeaseOwner): boolean => lease.lxcpath === owner.lxcpath && lease.name === owner.name
-
 /** The addresses of one container. */
-export const findLeases = async (paths: Paths, owner: LeaseOwner): Promise<Lease[]> =>
+export const findLeases = async (paths: Paths, owner: Owner): Promise<Lease[]> =>
   (await readLeases(paths)).filter((lease) => isOwnedBy(lease, owner))
 
 /**
@@ -78,7 +72,7 @@ export async function reserveAddress(paths: Paths, request: ReserveRequest): Pro
 }
 
 /** Gives back every address of a container; none is success. */
-export async function releaseAddresses(paths: Paths, owner: LeaseOwner, command = 'tslxc destroy'): Promise<void> {
+export async function releaseAddresses(paths: Paths, owner: Owner, command = 'tslxc destroy'): Promise<void> {
   if (!existsSync(leaseFile(paths))) return
   await locked(paths, command, async () => {
     const leases = await readLeases(paths)
@@ -101,7 +95,7 @@ export interface ConfiguredAddress {
 }
 
 /** Makes the records say what an edited configuration says. Refuses nothing: the file of the admin is the truth. */
-export async function reconcileLeases(paths: Paths, owner: LeaseOwner, configured: readonly ConfiguredAddress[]): Promise<void> {
+export async function reconcileLeases(paths: Paths, owner: Owner, configured: readonly ConfiguredAddress[]): Promise<void> {
   const wanted: Lease[] = configured.map(({ index, link, address, hwaddr }) => ({
     network: link,
     address,
@@ -118,7 +112,7 @@ export async function reconcileLeases(paths: Paths, owner: LeaseOwner, configure
   })
 }
 
-const pickOwner = ({ lxcpath, name }: LeaseOwner): LeaseOwner => ({ lxcpath, name })
+const pickOwner = ({ lxcpath, name }: Owner): Owner => ({ lxcpath, name })
 
 function sameLeases(a: readonly Lease[], b: readonly Lease[]): boolean {
   const keys = (leases: readonly Lease[]) =>
