@@ -12,7 +12,6 @@ import { checkName } from '../lib/names.ts'
 import { attachUndoErrors } from '../lib/undo.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { fileError, readTextIfPresent } from '../platform/files.ts'
-import { containerDir } from '../platform/paths.ts'
 import type { Volume, VolumeRef } from '../storage/driver.ts'
 import { storageDriver } from '../storage/index.ts'
 import { renderFile } from '../template/render.ts'
@@ -22,7 +21,7 @@ import { dressRootfs } from './dress.ts'
 import { allocateIds, idmapLine } from './ids.ts'
 import { type PreparedTemplate, prepareTemplate, type Surroundings, withTemplateImage } from './images.ts'
 import type { ContainerRecord, StoreContext } from './store.ts'
-import { alreadyExists, containerExists } from './store.ts'
+import { alreadyExists, containerExists, rootfsRef } from './store.ts'
 import { ownerOf } from './sweep.ts'
 import { beginCreation, type Creation } from './transaction.ts'
 
@@ -222,11 +221,11 @@ async function makeVolume(creation: Creation, around: Surroundings, plan: Plan):
   const driver = storageDriver(paths, request.storage)
   const at: VolumeRef =
     request.dir === undefined
-      ? { dir: containerDir(paths, request.name), name: 'rootfs' }
-      : { dir: dirname(request.dir), name: basename(request.dir) }
+      ? rootfsRef(creation.container)
+      : { ...rootfsRef(creation.container), dir: dirname(request.dir), name: basename(request.dir) }
   const volume = await withTemplateImage(around, prepared, async (image) => {
     onStep({ text: 'copying the root file system' })
-    await creation.willMake(driver.locate(at))
+    await creation.willMake(await driver.locate(at))
     return await driver.clone(image.volume, at, { signal })
   })
   await driver.withMounted(volume, (root) => dress(paths.installRoot, root, plan))

@@ -8,7 +8,7 @@ import { type ContainerState, type LockHandle, loadAddon } from '../platform/add
 import { ensureDir, readJson } from '../platform/files.ts'
 import { acquireLock } from '../platform/locks.ts'
 import { configFile, containerDir, lockFile, type Paths, runDir } from '../platform/paths.ts'
-import type { Volume } from '../storage/driver.ts'
+import type { Pool, Volume, VolumeRef } from '../storage/driver.ts'
 
 /** What a lifecycle function is given: where things are, and who asks. A command's Context is one. */
 export interface StoreContext {
@@ -66,6 +66,9 @@ export const containerOf = (paths: Paths, name: string): Container => ({
   dir: containerDir(paths, name),
   configFile: configFile(paths, name),
 })
+
+/** Where its root file system stands. */
+export const rootfsRef = ({ name, dir }: Container, pool: Pool = {}): VolumeRef => ({ dir, name: 'rootfs', label: name, pool })
 
 /** A container exists when its config.yaml does, and from no other sign. */
 export const containerExists = (paths: Paths, name: string): boolean => existsSync(configFile(paths, name))

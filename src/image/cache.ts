@@ -188,7 +188,7 @@ async function makeEntry<V>(cache: ImageCache<V>, wanted: ImageWanted, fingerpri
   await using undo = new UndoStack()
   undo.add('remove the unfinished image', () => (old === undefined ? removeTree(cache, dir) : removeRemainders(cache, dir, old)))
   const name = `rootfs-${Date.now().toString(36)}`
-  const volume = await cache.volumes.create({ dir, name })
+  const volume = await cache.volumes.create({ dir, name, label: `image-${fingerprint.slice(0, 12)}`, pool: {} })
   undo.add('remove the unfinished root file system', () => cache.volumes.destroy(volume))
   const workDir = join(dir, 'work')
   await mkdir(workDir, { recursive: true, mode: 0o700 })

@@ -41,7 +41,12 @@ export interface FetchWork extends SourcePlace {
 
 /** What the cache asks of a storage driver, so that this floor knows none. `V` is the driver's record. */
 export interface ImageVolumes<V> {
-  create(at: { readonly dir: string; readonly name: string }): Promise<V>
+  create(at: {
+    readonly dir: string
+    readonly name: string
+    readonly label: string
+    readonly pool: Readonly<Record<string, never>>
+  }): Promise<V>
   destroy(volume: V): Promise<void>
   /** Makes the content reachable as a directory while `use` runs. */
   withMounted<T>(volume: V, use: (root: string) => Promise<T>): Promise<T>

@@ -1,12 +1,12 @@
 /** A root file system as a directory of the host's file system. */
-import { lstatSync, statfsSync } from 'node:fs'
+import { existsSync, lstatSync, statfsSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ExistsError, HostError } from '../lib/errors.ts'
-import { fileError } from '../platform/files.ts'
+import { fileError, renameDurable } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import { copyTree, removeTree } from '../platform/trees.ts'
-import type { StorageDriver, Volume, VolumeRef } from './driver.ts'
+import type { CloneOptions, StorageDriver, Volume, VolumeRef } from './driver.ts'
 
 export interface DirVolume extends Volume {
   readonly driver: 'dir'
@@ -16,6 +16,8 @@ export interface DirVolume extends Volume {
 const ALWAYS_REFLINK: readonly number[] = [0x9123683e, 0xca451a4e]
 const ROOTFS_MODE = 0o755
 
+const NO_QUOTA = { reason: 'project quota is not supported yet', hint: 'leave limits.disk out' }
+
 export function makeDirDriver(paths: Pick<Paths, 'installRoot'>): StorageDriver<DirVolume> {
   const locate = (at: VolumeRef): DirVolume => ({ driver: 'dir', path: join(at.dir, at.name) })
   const make = async (at: VolumeRef): Promise<DirVolume> => {
@@ -24,27 +26,50 @@ export function makeDirDriver(paths: Pick<Paths, 'installRoot'>): StorageDriver<
     await makeEmpty(volume.path)
     return volume
   }
+  const clone = async (from: DirVolume, to: VolumeRef, options: CloneOptions = {}): Promise<DirVolume> => {
+    const volume = await make(to)
+    try {
+      await copyTree(paths, from.path, volume.path, options)
+    } catch (error) {
+      await removeTree(paths, volume.path)
+      throw error
+    }
+    return volume
+  }
   return {
     name: 'dir',
-    locate,
+    parse: (path) => ({ driver: 'dir', path }),
+    locate: async (at) => locate(at),
     create: make,
-    async probe(dir) {
-      return { usable: true, cow: ALWAYS_REFLINK.includes(statfsSync(dir).type), quota: false, snapshotsNeedFreeze: true }
+    async probe({ dir }) {
+      return { usable: true, cow: ALWAYS_REFLINK.includes(statfsSync(dir).type), quota: NO_QUOTA, snapshotsNeedFreeze: true }
     },
-    async clone(from, to, options = {}) {
-      const volume = await make(to)
-      try {
-        await copyTree(paths, from.path, volume.path, options)
-      } catch (error) {
-        await removeTree(paths, volume.path)
-        throw error
-      }
-      return volume
+    clone,
+    snapshot: clone,
+    async exchange(volume, made) {
+      return { live: volume, aside: await swapPaths(volume, made) }
     },
     destroy: (volume) => removeTree(paths, volume.path),
     withMounted: (volume, use) => use(volume.path),
     rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: true }),
+    dependents: async () => [],
+    async resize() {
+      throw new HostError(`cannot limit the size of a directory: ${NO_QUOTA.reason}`, { hint: NO_QUOTA.hint })
+    },
+    async usage() {
+      return { usedBytes: 0, referencedBytes: 0 }
+    },
   }
+}
+
+/** By two renames: which of them were done shows by what is there, so that a crash between them can be made up for. */
+async function swapPaths<V extends Volume>(volume: V, made: V): Promise<V | undefined> {
+  const aside = `${volume.path}.old`
+  if (existsSync(made.path)) {
+    if (existsSync(volume.path) && !existsSync(aside)) await renameDurable(volume.path, aside)
+    await renameDurable(made.path, volume.path)
+  }
+  return existsSync(aside) ? { ...volume, path: aside } : undefined
 }
 
 async function makeEmpty(path: string): Promise<void> {

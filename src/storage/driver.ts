@@ -1,46 +1,119 @@
-/** One way to keep root file systems. Stateless: what a driver knows is in the record it returned. */
+/** One way to keep root file systems. Stateless: what a driver knows is in the record it returned, or it asks its store. */
 import type { MountSource } from '../runtime/spec.ts'
 
-export type DriverName = 'dir'
+export type DriverName = 'dir' | 'overlay' | 'btrfs' | 'zfs' | 'lvm' | 'loop'
 
-/** What was made, written to volume.json by its maker; never derived from a path. */
+/** What was made, written to volume.json by its maker; never derived from a path. A driver adds fields of its own. */
 export interface Volume {
   readonly driver: DriverName
-  /** Absolute path of the directory (dir). */
+  /**
+   * What `rootfs.path` says behind the driver's name: a directory (dir), a subvolume (btrfs), a dataset (zfs), a device
+   * (lvm), an image file (loop), LOWER[:LOWER…]:UPPER (overlay).
+   */
   readonly path: string
+  /** Largest size of the data in bytes, enforced by the store. Absent: none. */
+  readonly limitBytes?: number
 }
 
-/** Where a volume shall be: a container's rootfs, or an image of the cache. */
+/** Where a store keeps things, and how a block device of it is made: settings, then the options of a command. */
+export interface Pool {
+  /** Parent dataset, `tank/lxc` (zfs). */
+  readonly zfsRoot?: string | undefined
+  /** Volume group; its thin pool; name of the logical volume, when not the label (lvm). */
+  readonly vg?: string | undefined
+  readonly thinPool?: string | undefined
+  readonly lvName?: string | undefined
+  /** ext4, xfs or btrfs (lvm, loop). */
+  readonly fstype?: string | undefined
+  /** Of the block device (lvm, loop). */
+  readonly sizeBytes?: number | undefined
+}
+
+/** Where a volume shall be. */
 export interface VolumeRef {
-  /** Directory that belongs to the owner (container or image); exists, 0700 ancestor. */
+  /** Directory that belongs to the owner (container, snapshot, image); exists, 0700 ancestor. */
   readonly dir: string
-  /** `rootfs` for a container's. */
+  /** Of the entry in `dir`: `rootfs`. */
   readonly name: string
+  /** Unique in the store, for drivers with a name space of their own: `web`, `web@snap0`, `image-0123456789ab`. */
+  readonly label: string
+  readonly pool: Pool
 }
 
 export type Capabilities =
-  | { readonly usable: true; readonly cow: boolean; readonly quota: boolean; readonly snapshotsNeedFreeze: boolean }
+  | {
+      readonly usable: true
+      /** `clone` and `snapshot` share blocks and take no longer for more data. */
+      readonly cow: boolean
+      /** A limit on the size of the data can be enforced here; else why not. */
+      readonly quota: true | { readonly reason: string; readonly hint: string }
+      /** A snapshot of a running container needs it to stand still, so that all files are of one moment. */
+      readonly snapshotsNeedFreeze: boolean
+    }
   | { readonly usable: false; readonly reason: string; readonly hint: string }
 
-export interface CloneOptions {
+export interface MakeOptions {
   readonly signal?: AbortSignal | undefined
+}
+
+export interface CloneOptions extends MakeOptions {
   /** Added to every owner; default 0. */
   readonly shift?: number
 }
 
+export interface Usage {
+  /** Bytes that would come free with it; shared ones are left out where the store can tell. */
+  readonly usedBytes: number
+  /** Bytes of the data that it shows, shared or not. */
+  readonly referencedBytes: number
+  readonly limitBytes?: number
+}
+
+export interface MountedOptions {
+  readonly readOnly?: boolean
+}
+
 export interface StorageDriver<V extends Volume = Volume> {
   readonly name: V['driver']
-  probe(dir: string): Promise<Capabilities>
-  /** Pure: the record that `create` and `clone` will return, for the journal, which is written before anything is made. */
-  locate(at: VolumeRef): V
-  /** Empty; image code fills it. */
-  create(at: VolumeRef): Promise<V>
-  /** Writable; copy-on-write where the driver can, a full copy where it can't. After a failure nothing is left. */
+  /** Pure: the volume of a `rootfs.path` that a person wrote, without the driver's name. @throws UsageError */
+  parse(path: string): V
+  /** What the store can do where a volume would stand. Makes nothing. */
+  probe(at: Pick<VolumeRef, 'dir' | 'pool'>): Promise<Capabilities>
+  /** The record that `create`, `clone` and `snapshot` will return, for the journal, which is written first. Makes nothing. */
+  locate(at: VolumeRef): Promise<V>
+  /** Empty. @throws ExistsError when something that is not ours is in its place */
+  create(at: VolumeRef, options?: MakeOptions): Promise<V>
+  /** Writable, from a volume or a snapshot of this driver; shares blocks where it can. After a failure nothing is left. */
   clone(from: V, to: VolumeRef, options?: CloneOptions): Promise<V>
-  /** Absent is success; so is what is left of a half-made one. */
+  /** Read-only, of one moment. After a failure nothing is left. */
+  snapshot(of: V, as: VolumeRef, options?: MakeOptions): Promise<V>
+  /**
+   * Makes a stopped volume's content shareable, so that `clone` and `snapshot` of it take no time. Absent where that is
+   * so anyway. `planSeal` makes nothing and says what the volume's record will be, undefined when there is nothing to do;
+   * `seal` does it and can be called again after a crash, with the same two.
+   */
+  planSeal?(volume: Volume, at: VolumeRef): Promise<V | undefined>
+  seal?(volume: Volume, planned: V): Promise<void>
+  /**
+   * Puts `made`, a volume of this driver for the same owner, into the place of `volume`; what was there ends up as
+   * `aside`. The record of what is in the place now: `volume`'s own where names can be changed, else `made`. Can be called
+   * again after a crash with the same two, and then goes on where it was left.
+   */
+  exchange(volume: V, made: V): Promise<{ readonly live: V; readonly aside: V | undefined }>
+  /** Absent is success; so is what is left of a half-made one. Returns at once where it can: the rest is deleted behind. */
   destroy(volume: V): Promise<void>
-  /** Makes the content reachable as a directory while `use` runs. */
-  withMounted<T>(volume: V, use: (root: string) => Promise<T>): Promise<T>
+  /** Makes the content reachable as a directory while `use` runs; nothing shows in the host's mounts. */
+  withMounted<T>(volume: V, use: (root: string) => Promise<T>, options?: MountedOptions): Promise<T>
   /** Pure; native mounts it. */
   rootfsPlan(volume: V): MountSource
+  /** Those of `others` that would break without `volume`. */
+  dependents(volume: V, others: readonly Volume[]): Promise<readonly Volume[]>
+  /** Breaks the dependence of `volume` on others, in place; its new record. Absent where a full copy has to do. */
+  promote?(volume: V): Promise<V>
+  /**
+   * Sets the limit of the data (undefined: none) or the size of the block device with its file system; its new record.
+   * Growing works while it is in use. @throws HostError when the content is larger, or the store has no quota
+   */
+  resize(volume: V, sizeBytes: number | undefined): Promise<V>
+  usage(volume: V): Promise<Usage>
 }

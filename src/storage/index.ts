@@ -6,16 +6,20 @@ import type { DriverName, StorageDriver, Volume } from './driver.ts'
 
 const MAKERS = {
   dir: makeDirDriver,
-} satisfies Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>
+} satisfies Partial<Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>>
 
 export const driverNames: readonly DriverName[] = Object.keys(MAKERS) as DriverName[]
 
 /** @throws UsageError with the names there are */
 export function storageDriver(paths: Paths, name: string): StorageDriver {
-  const known = driverNames.find((driver) => driver === name)
-  if (known === undefined) throw new UsageError(`cannot use the storage '${name}': there is ${driverNames.join(', ')}`)
-  return MAKERS[known](paths)
+  // LXC's older spelling.
+  const wanted = name === 'overlayfs' ? 'overlay' : name
+  if (!(wanted in MAKERS)) throw new UsageError(`cannot use the storage '${name}': there is ${driverNames.join(', ')}`)
+  return MAKERS[wanted as keyof typeof MAKERS](paths)
 }
 
 /** The driver that made a volume. */
 export const driverOf = (paths: Paths, volume: Volume): StorageDriver => storageDriver(paths, volume.driver)
+
+/** `rootfs.path` of a volume. */
+export const volumeText = ({ driver, path }: Volume): string => `${driver}:${path}`

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Container, ContainerRecord, StoreContext } from '../../src/container/store.ts'
+import { type Container, type ContainerRecord, rootfsRef, type StoreContext } from '../../src/container/store.ts'
 import { beginCreation } from '../../src/container/transaction.ts'
 import { makePaths } from '../../src/platform/paths.ts'
 import type { Volume } from '../../src/storage/driver.ts'
@@ -42,8 +42,8 @@ export const exampleContent = (volume: Volume): { config: string; record: Contai
 export async function makeContainer(context: StoreContext, name: string, moreConfig = ''): Promise<Container> {
   await using creation = await beginCreation(context, name)
   const driver = storageDriver(context.paths, 'dir')
-  const at = { dir: creation.container.dir, name: 'rootfs' }
-  await creation.willMake(driver.locate(at))
+  const at = rootfsRef(creation.container)
+  await creation.willMake(await driver.locate(at))
   const volume = await driver.create(at)
   writeFileSync(join(volume.path, 'file'), name)
   const { config, record } = exampleContent(volume)

@@ -5,6 +5,7 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { destroyContainer } from '../../src/container/destroy.ts'
 import { allocateIds } from '../../src/container/ids.ts'
+import { rootfsRef } from '../../src/container/store.ts'
 import { beginCreation } from '../../src/container/transaction.ts'
 import { makePaths } from '../../src/platform/paths.ts'
 import { storageDriver } from '../../src/storage/index.ts'
@@ -30,8 +31,8 @@ async function create(): Promise<void> {
   await using creation = await beginCreation(context, 'web')
   await allocateIds(context, { lxcpath: paths.lxcpath, name: 'web' })
   const driver = storageDriver(paths, 'dir')
-  const at = { dir: creation.container.dir, name: 'rootfs' }
-  await creation.willMake(driver.locate(at))
+  const at = rootfsRef(creation.container)
+  await creation.willMake(await driver.locate(at))
   const volume = await driver.create(at)
   await creation.commit({ ...exampleContent(volume), volume })
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { destroyContainer } from '../../../src/container/destroy.ts'
 import { allocateIds, readIds } from '../../../src/container/ids.ts'
-import { containerOf, findContainer, listContainers, lockContainer, readVolume } from '../../../src/container/store.ts'
+import { containerOf, findContainer, listContainers, lockContainer, readVolume, rootfsRef } from '../../../src/container/store.ts'
 import { beginCreation } from '../../../src/container/transaction.ts'
 import { TslxcError } from '../../../src/lib/errors.ts'
 import { attachUndoErrors } from '../../../src/lib/undo.ts'
@@ -59,8 +59,8 @@ describe('a creation', () => {
       await using creation = await beginCreation(trial, 'web')
       await allocateIds(trial, { lxcpath: trial.paths.lxcpath, name: 'web' })
       const driver = storageDriver(trial.paths, 'dir')
-      const at = { dir: creation.container.dir, name: 'rootfs' }
-      await creation.willMake(driver.locate(at))
+      const at = rootfsRef(creation.container)
+      await creation.willMake(await driver.locate(at))
       await driver.create(at)
       expect(listContainers(trial.paths)).toEqual([])
       throw new TslxcError('no-space', 'cannot unpack the image: no space left')

@@ -15,12 +15,12 @@ beforeEach(() => {
   mkdirSync(join(dir, 'db'))
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
-const at = (owner: string) => ({ dir: join(dir, owner), name: 'rootfs' })
+const at = (owner: string) => ({ dir: join(dir, owner), name: 'rootfs', label: owner, pool: {} })
 
 describe.skipIf(rootOnly)('dir', () => {
   it('creates, clones, destroys; the record is known before', async () => {
     const volume = await driver.create(at('web'))
-    expect(volume).toEqual(driver.locate(at('web')))
+    expect(volume).toEqual(await driver.locate(at('web')))
     expect(volume).toEqual({ driver: 'dir', path: join(dir, 'web/rootfs') })
     expect(statSync(volume.path).mode & 0o777).toBe(0o755)
     writeFileSync(join(volume.path, 'file'), 'x')
@@ -53,5 +53,5 @@ it('knows its drivers by name', async () => {
   expect(driverNames).toEqual(['dir'])
   expect(() => storageDriver(paths, 'zsf')).toThrow("cannot use the storage 'zsf': there is dir")
   expect(driverOf(paths, { driver: 'dir', path: '/x' }).name).toBe('dir')
-  expect(await driver.probe(tmpdir())).toMatchObject({ usable: true, snapshotsNeedFreeze: true })
+  expect(await driver.probe({ dir: tmpdir(), pool: {} })).toMatchObject({ usable: true, snapshotsNeedFreeze: true })
 })
