@@ -39,6 +39,8 @@ const PACKAGES = [
   ['modprobe', 'kmod'],
   ['cpio', 'cpio'],
   ['mke2fs', 'e2fsprogs'],
+  ['mkfs.btrfs', 'btrfs-progs'],
+  ['getfattr', 'attr'],
 ]
 
 function environment(extra = {}) {

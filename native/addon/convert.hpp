@@ -67,6 +67,7 @@ template <typename JobType, typename... Args> Napi::Value start_job(Napi::Env en
 std::string string_argument(const Napi::CallbackInfo &info, std::size_t index);
 std::uint32_t uint_argument(const Napi::CallbackInfo &info, std::size_t index);
 
+void export_btrfs(Napi::Env env, Napi::Object exports);
 void export_locks(Napi::Env env, Napi::Object exports);
 void export_state(Napi::Env env, Napi::Object exports);
 void export_rootfs_dir(Napi::Env env, Napi::Object exports);

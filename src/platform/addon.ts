@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { abortedError } from '../lib/abort.ts'
-import { BusyError, HostError, NativeError, NotFoundError, TslxcError } from '../lib/errors.ts'
+import { BusyError, ExistsError, HostError, NativeError, NotFoundError, TslxcError } from '../lib/errors.ts'
 
 /** An flock on a file that is never unlinked. Closing releases it. */
 export interface LockHandle {
@@ -60,6 +60,25 @@ export interface NativeRootfsDir {
   close(): void
 }
 
+export interface BtrfsInspection {
+  /** Of the file system, as blkid(8) shows it. */
+  readonly fsUuid: string
+  /** The path is the root of a subvolume. */
+  readonly subvolume: boolean
+  readonly readOnlyMount: boolean
+  readonly quota: 'off' | 'full' | 'simple'
+}
+
+/** In bytes, of a subvolume and of those beneath it. */
+export interface BtrfsUsage {
+  readonly quota: 'off' | 'full' | 'simple'
+  readonly exclusive: number
+  readonly referenced: number
+  /** What a limit is compared with; absent where quotas are off. */
+  readonly counted?: number
+  readonly limit?: number
+}
+
 export interface NativeAddon {
   /** Non-blocking. The handle, or who holds it. Writes the holder's line (`pid command`) into the file. */
   tryLock(path: string, command: string, shared: boolean): LockHandle | LockHolder
@@ -79,6 +98,20 @@ export interface NativeAddon {
   /** fsync of a directory or file. */
   syncPath(path: string): void
   signalNumber(name: string): number | undefined
+  /** Undefined where it is absent or not on btrfs. */
+  btrfsInspect(path: string): BtrfsInspection | undefined
+  /** An empty subvolume, root's, 0755. @throws ExistsError */
+  btrfsCreate(path: string): Promise<boolean>
+  /** A snapshot of a subvolume and of those beneath it. After a failure nothing is left. @throws ExistsError */
+  btrfsSnapshot(from: string, to: string, readOnly: boolean): Promise<boolean>
+  /** Deletes a subvolume, those beneath it first; false when there is none. Does not wait until the space is free. */
+  btrfsDestroy(path: string): Promise<boolean>
+  /** Switches quotas on where they are off, and waits until the numbers are right, which reads all metadata. */
+  btrfsEnableQuota(path: string): Promise<'full' | 'simple'>
+  /** Undefined: no limit. */
+  btrfsLimit(path: string, bytes: number | undefined): Promise<boolean>
+  /** Flushes first: what was just written counts. */
+  btrfsUsage(path: string): Promise<BtrfsUsage>
 }
 
 /** What C++ throws: an Error with the fields of `ErrorInfo` (native/base/error.hpp). */
@@ -126,6 +159,13 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     stamp: (paths) => translated(() => raw.stamp(paths)),
     syncPath: (path) => translated(() => raw.syncPath(absolute(path))),
     signalNumber: (name) => raw.signalNumber(name),
+    btrfsInspect: (path) => translated(() => raw.btrfsInspect(absolute(path))),
+    btrfsCreate: (path) => translatedAsync(() => raw.btrfsCreate(absolute(path))),
+    btrfsSnapshot: (from, to, readOnly) => translatedAsync(() => raw.btrfsSnapshot(absolute(from), absolute(to), readOnly)),
+    btrfsDestroy: (path) => translatedAsync(() => raw.btrfsDestroy(absolute(path))),
+    btrfsEnableQuota: (path) => translatedAsync(() => raw.btrfsEnableQuota(absolute(path))),
+    btrfsLimit: (path, bytes) => translatedAsync(() => raw.btrfsLimit(absolute(path), bytes)),
+    btrfsUsage: (path) => translatedAsync(() => raw.btrfsUsage(absolute(path))),
   }
 }
 
@@ -154,6 +194,8 @@ export function translateNativeError(error: unknown): unknown {
       return new BusyError(message, options)
     case 'not-found':
       return new NotFoundError(message, options)
+    case 'exists':
+      return new ExistsError(message, options)
     case 'aborted':
       return abortedError(error)
     case 'no-space':

@@ -1,12 +1,13 @@
 /** A root file system as a directory of the host's file system. */
-import { existsSync, lstatSync, statfsSync } from 'node:fs'
+import { lstatSync, statfsSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ExistsError, HostError } from '../lib/errors.ts'
-import { fileError, renameDurable } from '../platform/files.ts'
+import { fileError } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import { copyTree, removeTree } from '../platform/trees.ts'
 import type { CloneOptions, StorageDriver, Volume, VolumeRef } from './driver.ts'
+import { swapPaths } from './swap.ts'
 
 export interface DirVolume extends Volume {
   readonly driver: 'dir'
@@ -60,16 +61,6 @@ export function makeDirDriver(paths: Pick<Paths, 'installRoot'>): StorageDriver<
       return { usedBytes: 0, referencedBytes: 0 }
     },
   }
-}
-
-/** By two renames: which of them were done shows by what is there, so that a crash between them can be made up for. */
-async function swapPaths<V extends Volume>(volume: V, made: V): Promise<V | undefined> {
-  const aside = `${volume.path}.old`
-  if (existsSync(made.path)) {
-    if (existsSync(volume.path) && !existsSync(aside)) await renameDurable(volume.path, aside)
-    await renameDurable(made.path, volume.path)
-  }
-  return existsSync(aside) ? { ...volume, path: aside } : undefined
 }
 
 async function makeEmpty(path: string): Promise<void> {

@@ -1,11 +1,13 @@
 /** The storage drivers. A line here and a file beside it add one. */
 import { UsageError } from '../lib/errors.ts'
 import type { Paths } from '../platform/paths.ts'
+import { makeBtrfsDriver } from './btrfs.ts'
 import { makeDirDriver } from './dir.ts'
 import type { DriverName, StorageDriver, Volume } from './driver.ts'
 
 const MAKERS = {
   dir: makeDirDriver,
+  btrfs: makeBtrfsDriver,
 } satisfies Partial<Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>>
 
 export const driverNames: readonly DriverName[] = Object.keys(MAKERS) as DriverName[]
