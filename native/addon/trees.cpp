@@ -1,6 +1,11 @@
-// copyTree and removeTree as Promises.
+// copyTree, removeTree and syncFileSystem as Promises.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <utility>
 
+#include "../base/file.hpp"
+#include "../base/text.hpp"
 #include "convert.hpp"
 #include "copy_tree.hpp"
 #include "remove_tree.hpp"
@@ -47,6 +52,22 @@ private:
 	std::string path_;
 };
 
+class SyncJob : public Job {
+public:
+	SyncJob(Napi::Env env, std::string path) : Job(env), path_(std::move(path)) {}
+
+private:
+	void work() override {
+		const Fd fd = open_or_throw(path_, O_RDONLY | O_DIRECTORY);
+		if (::syncfs(fd.get()) < 0) {
+			throw_errno("sync", cat("cannot flush the file system of '", path_, "'"));
+		}
+	}
+	Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+
+	std::string path_;
+};
+
 Napi::Value copy(const Napi::CallbackInfo &info) {
 	return guarded(info.Env(), [&] {
 		return start_job<CopyJob>(info.Env(), string_argument(info, 0), string_argument(info, 1), info[2].As<Napi::Object>());
@@ -56,11 +77,16 @@ Napi::Value copy(const Napi::CallbackInfo &info) {
 Napi::Value remove(const Napi::CallbackInfo &info) {
 	return guarded(info.Env(), [&] { return start_job<RemoveJob>(info.Env(), string_argument(info, 0)); });
 }
+
+Napi::Value sync(const Napi::CallbackInfo &info) {
+	return guarded(info.Env(), [&] { return start_job<SyncJob>(info.Env(), string_argument(info, 0)); });
+}
 } // namespace
 
 void export_trees(Napi::Env env, Napi::Object exports) {
 	exports.Set("copyTree", Napi::Function::New(env, copy, "copyTree"));
 	exports.Set("removeTree", Napi::Function::New(env, remove, "removeTree"));
+	exports.Set("syncFileSystem", Napi::Function::New(env, sync, "syncFileSystem"));
 }
 
 } // namespace tslxc::addon

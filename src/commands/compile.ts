@@ -35,11 +35,17 @@ export default class Compile extends BaseCommand<void> {
       }
     }
     const { compileContainer, writeCompiled } = await import('../compile/write.ts')
+    const { settleForStart } = await import('../container/settle.ts')
     if (flags.settings) await attempt(async () => (await import('../compile/settings.ts')).writeSettings(context.paths))
     const fd = flags['to-fd']
     if (fd === undefined) {
       // One that is wrong must not hold up the others.
-      for (const name of names) await attempt(() => writeCompiled(context.paths, name))
+      for (const name of names) {
+        await attempt(async () => {
+          await settleForStart(context, name)
+          await writeCompiled(context.paths, name)
+        })
+      }
     } else {
       await attempt(async () => {
         const [name, ...more] = names
@@ -47,6 +53,7 @@ export default class Compile extends BaseCommand<void> {
         const { readDefinition } = await import('../config/definitions.ts')
         const join = joined(flags)
         const overrides = (flags.define ?? []).map(readDefinition)
+        await settleForStart(context, name)
         const options = { overrides, join, ...(flags.rcfile === undefined ? {} : { rcfile: flags.rcfile }) }
         await writeTo(fd, await compileContainer(context.paths, name, options))
       })

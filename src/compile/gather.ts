@@ -42,6 +42,8 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
   checkRootfs(loaded)
   const permissions = new PermissionCheck(trustedUid)
   const recordFile = join(containerDir(paths, name), 'record.json')
+  // While it is there the root file system is being replaced; a start then asks the compiler, which finishes that first.
+  const pendingFile = join(containerDir(paths, name), 'pending.json')
   const guest = readGuest(recordFile)
   const bridges = managedBridges(loaded, paths)
   const read = [...fstabFiles(loaded), ...hookFiles(loaded), ...seccompFiles(loaded, paths)]
@@ -59,7 +61,7 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     managed: bridges.networks,
     join: options.join ?? {},
     ...(seccomp === undefined ? {} : { seccomp }),
-    inputs: [...new Set([...loaded.inputs, recordFile, ...bridges.files, ...read])],
+    inputs: [...new Set([...loaded.inputs, recordFile, pendingFile, ...bridges.files, ...read])],
   }
 }
 

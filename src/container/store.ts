@@ -70,6 +70,9 @@ export const containerOf = (paths: Paths, name: string): Container => ({
 /** Where its root file system stands. */
 export const rootfsRef = ({ name, dir }: Container, pool: Pool = {}): VolumeRef => ({ dir, name: 'rootfs', label: name, pool })
 
+/** Where in its store a volume is, for what is made beside it. */
+export const poolOf = (volume: Volume): Pool => ('pool' in volume ? (volume.pool as Pool) : {})
+
 /** A container exists when its config.yaml does, and from no other sign. */
 export const containerExists = (paths: Paths, name: string): boolean => existsSync(configFile(paths, name))
 
@@ -118,7 +121,8 @@ export async function notFound(paths: Paths, name: string, verb: string): Promis
   return new NotFoundError(`cannot ${verb} '${name}': Container is not defined`, { hint })
 }
 
-async function nearestName(name: string, names: readonly string[]): Promise<string | undefined> {
+/** The one of `names` that was probably meant. */
+export async function nearestName(name: string, names: readonly string[]): Promise<string | undefined> {
   if (names.length === 0) return undefined
   const { closest, distance } = (await import('fastest-levenshtein')).default
   const near = closest(name, names)
@@ -133,8 +137,11 @@ export const readRecord = (container: Container): Promise<ContainerRecord | unde
   readJson<ContainerRecord>(recordFile(container.dir), RECORD_VERSION)
 
 /** Undefined when the root file system is none that we made. */
-export async function readVolume(container: Container): Promise<Volume | undefined> {
-  return (await readJson<VolumeRecord>(volumeFile(container.dir), RECORD_VERSION))?.volume
+export const readVolume = (container: Container): Promise<Volume | undefined> => readVolumeIn(container.dir)
+
+/** volume.json of any owner: a container, a snapshot, an image kept in the store. */
+export async function readVolumeIn(dir: string): Promise<Volume | undefined> {
+  return (await readJson<VolumeRecord>(volumeFile(dir), RECORD_VERSION))?.volume
 }
 
 /** What it is doing now. Takes no lock and asks no monitor. */

@@ -8,19 +8,11 @@ import { removeTree } from '../platform/trees.ts'
 import type { Volume } from '../storage/driver.ts'
 import { driverOf } from '../storage/index.ts'
 import { releaseIds } from './ids.ts'
+import { JOURNAL_VERSION, type Journal } from './journal.ts'
+import { pendingVolumes } from './pending.ts'
+import { snapshotVolumes } from './snapshot-store.ts'
 import { type Container, CREATING, containerExists, DESTROYING, isLeftover, readVolume, type StoreContext } from './store.ts'
 import { discardDir } from './trash.ts'
-
-export const JOURNAL_VERSION = 1
-
-/** creating.json */
-export interface Journal {
-  readonly version: typeof JOURNAL_VERSION
-  readonly pid: number
-  readonly command: string
-  readonly startedAt: string
-  readonly volumes: readonly Volume[]
-}
 
 /**
  * Finishes what a command began that died while it made or destroyed this container. An existing one is not touched.
@@ -45,7 +37,8 @@ export async function sweepCreation(context: StoreContext, container: Container)
 /** Removes a container whose config.yaml has become destroying.yaml; done twice it does nothing. */
 export async function sweepDestruction(context: StoreContext, container: Container): Promise<void> {
   const volume = await readVolume(container)
-  await removeAll(context, container, volume === undefined ? [] : [volume])
+  const own = [...(volume === undefined ? [] : [volume]), ...(await pendingVolumes(container))]
+  await removeAll(context, container, [...own, ...(await snapshotVolumes(container))])
 }
 
 /**

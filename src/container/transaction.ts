@@ -13,6 +13,7 @@ import { UndoStack } from '../lib/undo.ts'
 import type { LockHandle } from '../platform/addon.ts'
 import { fileError, removeFile, syncDir, writeDurable, writeJson } from '../platform/files.ts'
 import type { Volume } from '../storage/driver.ts'
+import { writeJournal } from './journal.ts'
 import type { Container, ContainerRecord, StoreContext } from './store.ts'
 import {
   alreadyExists,
@@ -25,7 +26,7 @@ import {
   volumeFile,
   volumeRecord,
 } from './store.ts'
-import { JOURNAL_VERSION, type Journal, sweepCrashed, sweepCreation } from './sweep.ts'
+import { sweepCrashed, sweepCreation } from './sweep.ts'
 import { emptyTrash } from './trash.ts'
 
 const OWNER_ONLY_DIR = 0o700
@@ -57,7 +58,7 @@ export class Creation implements AsyncDisposable {
   /** To be called before a volume is made, with what `driver.locate` says. */
   async willMake(volume: Volume): Promise<void> {
     this.#volumes = [...this.#volumes, volume]
-    await writeJournal(this.context, this.container, this.#volumes)
+    await writeJournal(this.context, this.container.dir, this.#volumes)
   }
 
   /** From here on the container exists. The lock is held until the disposal, for what follows a commit. */
@@ -91,7 +92,7 @@ export async function beginCreation(context: StoreContext, name: string): Promis
   try {
     await clearTheWay(context, container)
     await makeDir(container.dir)
-    await writeJournal(context, container, []).catch(async (error: unknown) => {
+    await writeJournal(context, container.dir, []).catch(async (error: unknown) => {
       await sweepCrashed(context, container)
       throw error
     })
@@ -125,10 +126,4 @@ async function makeDir(dir: string): Promise<void> {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw fileError('create', dir, error)
   }
   await syncDir(join(dir, '..'))
-}
-
-async function writeJournal({ command }: StoreContext, container: Container, volumes: readonly Volume[]): Promise<void> {
-  const startedAt = new Date().toISOString()
-  const journal: Journal = { version: JOURNAL_VERSION, pid: process.pid, command, startedAt, volumes }
-  await writeJson(join(container.dir, CREATING), journal)
 }

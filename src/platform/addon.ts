@@ -97,6 +97,8 @@ export interface NativeAddon {
   ): ({ dev: string; inode: string; size: number; ctimeNs: string; uid: number; gid: number; mode: number } | undefined)[]
   /** fsync of a directory or file. */
   syncPath(path: string): void
+  /** syncfs(2) of the file system that a directory lies on. */
+  syncFileSystem(path: string): Promise<void>
   signalNumber(name: string): number | undefined
   /** Undefined where it is absent or not on btrfs. */
   btrfsInspect(path: string): BtrfsInspection | undefined
@@ -158,6 +160,7 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     compileSeccomp: (policy, options) => translated(() => raw.compileSeccomp(policy, options)),
     stamp: (paths) => translated(() => raw.stamp(paths)),
     syncPath: (path) => translated(() => raw.syncPath(absolute(path))),
+    syncFileSystem: (path) => translatedAsync(() => raw.syncFileSystem(absolute(path))),
     signalNumber: (name) => raw.signalNumber(name),
     btrfsInspect: (path) => translated(() => raw.btrfsInspect(absolute(path))),
     btrfsCreate: (path) => translatedAsync(() => raw.btrfsCreate(absolute(path))),

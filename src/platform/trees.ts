@@ -38,3 +38,8 @@ export async function copyTree(
 export async function removeTree(paths: Pick<Paths, 'installRoot'>, path: string): Promise<void> {
   await loadAddon(paths.installRoot).removeTree(path)
 }
+
+/** Everything written to the file system of `dir` so far is on the disk on return. */
+export async function syncFileSystem(paths: Pick<Paths, 'installRoot'>, dir: string): Promise<void> {
+  await loadAddon(paths.installRoot).syncFileSystem(dir)
+}

@@ -29,3 +29,13 @@ export async function stopContainer(paths: Paths, name: string, options: StopOpt
     signal: options.signal,
   })
 }
+
+/** @throws CommandError */
+export async function freezeContainer(paths: Paths, name: string): Promise<void> {
+  await run([nativeProgram(paths), 'freeze', '-P', paths.lxcpath, name], { env: { TSLXC_ROOT: paths.root } })
+}
+
+/** @throws CommandError */
+export async function unfreezeContainer(paths: Paths, name: string): Promise<void> {
+  await run([nativeProgram(paths), 'unfreeze', '-P', paths.lxcpath, name], { env: { TSLXC_ROOT: paths.root } })
+}

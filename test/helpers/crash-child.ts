@@ -1,10 +1,12 @@
 /**
- * Bundled and run as a process of its own: makes or destroys a container and kills itself at the Nth call that changes
+ * Bundled and run as a process of its own: makes, changes or destroys a container and kills itself at the Nth call that changes
  * the disk. Prints `done` when it got through.
  */
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { destroyContainer } from '../../src/container/destroy.ts'
 import { allocateIds } from '../../src/container/ids.ts'
+import { restoreSnapshot } from '../../src/container/restore.ts'
+import { removeSnapshots, takeSnapshot } from '../../src/container/snapshot.ts'
 import { rootfsRef } from '../../src/container/store.ts'
 import { beginCreation } from '../../src/container/transaction.ts'
 import { makePaths } from '../../src/platform/paths.ts'
@@ -14,7 +16,7 @@ import { exampleContent } from './containers.ts'
 const [verb = '', root = '', installRoot = '', killAt = '0'] = process.argv.slice(2)
 const promises = createRequire(import.meta.url)('node:fs/promises') as Record<string, (...args: unknown[]) => unknown>
 let calls = 0
-for (const name of ['open', 'rename', 'mkdir', 'rm', 'chmod']) {
+for (const name of ['open', 'rename', 'mkdir', 'rm', 'rmdir', 'chmod']) {
   const original = promises[name]
   promises[name] = (...args) => {
     if (++calls === Number(killAt)) process.kill(process.pid, 'SIGKILL')
@@ -37,5 +39,13 @@ async function create(): Promise<void> {
   await creation.commit({ ...exampleContent(volume), volume })
 }
 
-await (verb === 'create' ? create() : destroyContainer(context, 'web', { force: true, snapshots: true }))
+const verbs: Record<string, () => Promise<unknown>> = {
+  create,
+  destroy: () => destroyContainer(context, 'web', { force: true, snapshots: true }),
+  snapshot: () => takeSnapshot(context, 'web', { snapshot: 'taken', note: 'whole' }),
+  restore: () => restoreSnapshot(context, 'web', 'snap0'),
+  remove: () => removeSnapshots(context, 'web', 'ALL'),
+}
+
+await verbs[verb]?.()
 process.stdout.write(`done ${calls}\n`)

@@ -1,0 +1,196 @@
+/**
+ * Replacing a container's root file system in place, so that the old content or the new is there whole at any moment.
+ *
+ * pending.json stands from before the new volume is made until it is in the place of the old one. Its phase says which way
+ * a crash is made up for: `preparing` is undone, `committed` goes on to the end. Both ways can be gone again and again.
+ */
+import { randomBytes } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { isScalar } from 'yaml'
+import { parseYaml } from '../config/document.ts'
+import { findKey, setKey } from '../config/edit.ts'
+import { throwIfAborted } from '../lib/abort.ts'
+import { assertNever } from '../lib/assert-never.ts'
+import { TslxcError } from '../lib/errors.ts'
+import { readJson, readTextIfPresent, removeFile, writeDurable, writeJson } from '../platform/files.ts'
+import type { Paths } from '../platform/paths.ts'
+import { syncFileSystem } from '../platform/trees.ts'
+import type { Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
+import { driverOf, volumeText } from '../storage/index.ts'
+import { type Container, readVolume, type StoreContext, volumeFile, volumeRecord } from './store.ts'
+import { requireVolume } from './volume-records.ts'
+
+export const PENDING = 'pending.json'
+const STAGED_CONFIG = 'config.yaml.new'
+const PENDING_VERSION = 1
+
+interface Pending {
+  readonly version: typeof PENDING_VERSION
+  readonly pid: number
+  readonly command: string
+  readonly startedAt: string
+  readonly phase: 'preparing' | 'committed'
+  /** By `driver.exchange` when both are of one driver, by `driver.seal`, or by letting go of the old one. */
+  readonly how: 'exchange' | 'seal' | 'switch'
+  readonly old: Volume
+  readonly made: Volume
+}
+
+export interface Replacement {
+  /** What the container runs from now. */
+  readonly old: Volume
+  /** Of the new one. */
+  readonly driver: StorageDriver
+  readonly pool?: Pool
+  /** Makes it; after a failure nothing of it is left. */
+  readonly make: (at: VolumeRef) => Promise<Volume>
+  /** Text of config.yaml to come with it; its rootfs.path is set. Absent: the present one. */
+  readonly config?: string
+}
+
+/**
+ * Makes a new root file system beside that of a stopped container and puts it into its place. The caller holds the
+ * container's lock and has settled it. Returns what the container runs from then on.
+ */
+export async function replaceVolume(context: StoreContext, container: Container, replacement: Replacement): Promise<Volume> {
+  const { old, driver, config } = replacement
+  const at = await placeFor(container, replacement)
+  const preparing = pendingOf(context, {
+    phase: 'preparing',
+    how: old.driver === driver.name ? 'exchange' : 'switch',
+    old,
+    made: await driver.locate(at),
+  })
+  await write(container, preparing)
+  try {
+    if (config !== undefined) await writeDurable(join(container.dir, STAGED_CONFIG), config)
+    const made = await replacement.make(at)
+    throwIfAborted(context.signal)
+    // What was copied must be on the disk before the old content goes.
+    await syncFileSystem(context.paths, container.dir)
+    await write(container, { ...preparing, phase: 'committed', made })
+  } catch (error) {
+    // The failure may have come behind the commit.
+    const pending = await read(container)
+    if (pending?.phase !== 'committed') {
+      if (pending !== undefined) await undo(context, container, pending)
+      throw error
+    }
+  }
+  return await finish(context, container)
+}
+
+/**
+ * Makes a stopped container's root file system one over a layer that others can share, as `driver.planSeal` has planned
+ * it. The caller holds the container's lock and has settled it. Returns what the container runs from then on.
+ */
+export async function sealVolume(context: StoreContext, container: Container, driver: StorageDriver, planned: Volume): Promise<Volume> {
+  if (driver.seal === undefined) throw new TslxcError('internal', `cannot seal '${container.name}': ${driver.name} needs no sealing`)
+  const old = await requireVolume(context.paths, container, 'seal')
+  throwIfAborted(context.signal)
+  // Nothing has to be made first: it begins with the commit.
+  await write(container, pendingOf(context, { phase: 'committed', how: 'seal', old, made: planned }))
+  return await finish(context, container)
+}
+
+/** Under the container's lock: makes up for a crash in the middle of a replacement. Whether there was one. */
+export async function settlePending(context: StoreContext, container: Container): Promise<boolean> {
+  const pending = await read(container)
+  if (pending === undefined) return false
+  if (pending.phase === 'committed') await finish(context, container)
+  else await undo(context, container, pending)
+  return true
+}
+
+/** Volumes of a replacement under way, which the container's own record may not name. */
+export async function pendingVolumes(container: Container): Promise<readonly Volume[]> {
+  const pending = await read(container)
+  return pending === undefined ? [] : [pending.old, pending.made]
+}
+
+/** Beside the old one where that is a file or directory, so that a rename is enough. */
+async function placeFor(container: Container, { old, driver, pool = {} }: Replacement): Promise<VolumeRef> {
+  // Names in a store are everybody's: one that nobody else has, so that undoing after a crash takes nothing of theirs.
+  const label = `${container.name}.${randomBytes(3).toString('hex')}`
+  const isElsewhere = old.driver === driver.name && isOnFiles(old.path) && !old.path.startsWith(`${container.dir}/`)
+  const dir = isElsewhere ? dirname(old.path) : container.dir
+  const name = isElsewhere ? basename(old.path) : 'rootfs'
+  for (let number = 1; ; number++) {
+    const at = { dir, name: `${name}.new${number === 1 ? '' : number}`, label, pool }
+    if (!existsSync(join(dir, at.name)) && volumeText(await driver.locate(at)) !== volumeText(old)) return at
+  }
+}
+
+function isOnFiles(path: string): boolean {
+  const status = statSync(path, { throwIfNoEntry: false })
+  return status !== undefined && (status.isDirectory() || status.isFile())
+}
+
+const pendingOf = ({ command }: StoreContext, what: Pick<Pending, 'phase' | 'how' | 'old' | 'made'>): Pending => ({
+  version: PENDING_VERSION,
+  pid: process.pid,
+  command,
+  startedAt: new Date().toISOString(),
+  ...what,
+})
+
+const write = (container: Container, pending: Pending): Promise<void> => writeJson(join(container.dir, PENDING), pending)
+const read = (container: Container): Promise<Pending | undefined> => readJson<Pending>(join(container.dir, PENDING), PENDING_VERSION)
+
+async function undo({ paths }: StoreContext, container: Container, { how, made }: Pending): Promise<void> {
+  if (how !== 'seal') await driverOf(paths, made).destroy(made)
+  await removeFile(join(container.dir, STAGED_CONFIG))
+  await removeFile(join(container.dir, PENDING))
+}
+
+/** From the commit to the end; each step may have been done already. */
+async function finish({ paths }: StoreContext, container: Container): Promise<Volume> {
+  const pending = await read(container)
+  if (pending === undefined) throw new TslxcError('internal', `cannot go on with '${container.name}': its ${PENDING} is gone`)
+  const { live, aside } = await putIntoPlace(paths, pending)
+  const recorded = await readVolume(container)
+  if (JSON.stringify(recorded) !== JSON.stringify(live)) await writeJson(volumeFile(container.dir), volumeRecord(live))
+  await giveConfig(container, pending, live)
+  if (aside !== undefined && volumeText(aside) !== volumeText(live)) await driverOf(paths, aside).destroy(aside)
+  await removeFile(join(container.dir, PENDING))
+  return live
+}
+
+async function putIntoPlace(
+  paths: Paths,
+  { how, old, made }: Pending,
+): Promise<{ readonly live: Volume; readonly aside?: Volume | undefined }> {
+  const driver = driverOf(paths, made)
+  switch (how) {
+    case 'exchange':
+      return await driver.exchange(old, made)
+    case 'seal':
+      await driver.seal?.(old, made)
+      return { live: made }
+    case 'switch':
+      return { live: made, aside: old }
+    default:
+      return assertNever(how)
+  }
+}
+
+/** The staged text, or the present one, with the path of the root file system as it is now. */
+async function giveConfig({ dir, configFile }: Container, { old }: Pending, live: Volume): Promise<void> {
+  const staged = join(dir, STAGED_CONFIG)
+  const stagedText = await readTextIfPresent(staged)
+  const text = stagedText ?? (await readFile(configFile, 'utf8'))
+  const after = withRootfsPath(configFile, text, { old, live })
+  if (stagedText !== undefined || after !== text) await writeDurable(configFile, after)
+  if (stagedText !== undefined) await removeFile(staged)
+}
+
+/** Comments and spelling stay where it says so already, or where an included file says it. */
+function withRootfsPath(file: string, text: string, { old, live }: { readonly old: Volume; readonly live: Volume }): string {
+  const node = findKey(parseYaml(file, text).document, 'rootfs.path')
+  const said = isScalar(node) ? String(node.value) : undefined
+  const wanted = volumeText(live)
+  if (said === undefined ? wanted === volumeText(old) : said === wanted || `dir:${said}` === wanted) return text
+  return setKey(file, text, 'rootfs.path', wanted)
+}

@@ -1,0 +1,33 @@
+/** Holding a running container still while its root file system is read, so that all its files are of one moment. */
+import { syncFileSystem } from '../platform/trees.ts'
+import { freezeContainer, unfreezeContainer } from '../runtime/native-program.ts'
+import type { Capabilities } from '../storage/driver.ts'
+import { type StoreContext, stateOf } from './store.ts'
+
+export interface Quiesced<T> {
+  readonly result: T
+  /** How long it stood still; absent: it did not have to, or did anyway. */
+  readonly frozenMs?: number
+}
+
+/** Runs `action` while the container stands still, where its storage needs that. One that is frozen already stays so. */
+export async function quiesced<T>(
+  { paths }: StoreContext,
+  name: string,
+  capabilities: Pick<Extract<Capabilities, { usable: true }>, 'snapshotsNeedFreeze'>,
+  action: () => Promise<T>,
+): Promise<Quiesced<T>> {
+  const { state, initPid } = stateOf(paths, name)
+  if (!capabilities.snapshotsNeedFreeze || state === 'STOPPED' || state === 'FROZEN') return { result: await action() }
+  // What is written back now need not be while it stands still.
+  if (initPid !== undefined) await syncFileSystem(paths, `/proc/${initPid}/root`).catch(() => undefined)
+  await freezeContainer(paths, name)
+  const frozenAt = performance.now()
+  let result: T
+  try {
+    result = await action()
+  } finally {
+    await unfreezeContainer(paths, name)
+  }
+  return { result, frozenMs: performance.now() - frozenAt }
+}
