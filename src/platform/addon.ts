@@ -100,6 +100,18 @@ export interface NativeAddon {
   /** syncfs(2) of the file system that a directory lies on. */
   syncFileSystem(path: string): Promise<void>
   signalNumber(name: string): number | undefined
+  /** What a tree takes on its mount, files with several names once. Blocks that are shared with others count in full. */
+  treeUsage(path: string): Promise<{ usedBytes: number; apparentBytes: number; entries: number }>
+  /** Of ext4 or xfs: `off` where accounts may be kept but nothing is refused. */
+  projectQuotaState(path: string): 'enforced' | 'off' | 'unsupported'
+  /** The project of a directory, 0: none. */
+  projectOf(path: string): number
+  /** Charges all that is in a tree to a project, and what will be made in it. */
+  setProject(path: string, id: number): Promise<void>
+  /** Of the file system at `path`; a limit of 0 is none. Undefined: nobody used that project. */
+  projectAccount(path: string, id: number): { usedBytes: number; limitBytes: number; entries: number } | undefined
+  /** In bytes; 0: none. */
+  setProjectLimit(path: string, id: number, bytes: number): void
   /** Undefined where it is absent or not on btrfs. */
   btrfsInspect(path: string): BtrfsInspection | undefined
   /** An empty subvolume, root's, 0755. @throws ExistsError */
@@ -162,6 +174,12 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     syncPath: (path) => translated(() => raw.syncPath(absolute(path))),
     syncFileSystem: (path) => translatedAsync(() => raw.syncFileSystem(absolute(path))),
     signalNumber: (name) => raw.signalNumber(name),
+    treeUsage: (path) => translatedAsync(() => raw.treeUsage(absolute(path))),
+    projectQuotaState: (path) => translated(() => raw.projectQuotaState(absolute(path))),
+    projectOf: (path) => translated(() => raw.projectOf(absolute(path))),
+    setProject: (path, id) => translatedAsync(() => raw.setProject(absolute(path), id)),
+    projectAccount: (path, id) => translated(() => raw.projectAccount(absolute(path), id)),
+    setProjectLimit: (path, id, bytes) => translated(() => raw.setProjectLimit(absolute(path), id, bytes)),
     btrfsInspect: (path) => translated(() => raw.btrfsInspect(absolute(path))),
     btrfsCreate: (path) => translatedAsync(() => raw.btrfsCreate(absolute(path))),
     btrfsSnapshot: (from, to, readOnly) => translatedAsync(() => raw.btrfsSnapshot(absolute(from), absolute(to), readOnly)),

@@ -2,33 +2,38 @@
 import { lstatSync, statfsSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { throwIfAborted } from '../lib/abort.ts'
 import { ExistsError, HostError } from '../lib/errors.ts'
+import { loadAddon, type NativeAddon } from '../platform/addon.ts'
 import { fileError } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import { copyTree, removeTree } from '../platform/trees.ts'
-import type { CloneOptions, StorageDriver, Volume, VolumeRef } from './driver.ts'
+import { limitTree, ownProject, projectQuota, releaseProject } from './dir-quota.ts'
+import type { CloneOptions, MakeOptions, StorageDriver, Usage, Volume, VolumeRef } from './driver.ts'
 import { swapPaths } from './swap.ts'
 
 export interface DirVolume extends Volume {
   readonly driver: 'dir'
+  /** The quota project that its files are charged to, once it had a limit. */
+  readonly projectId?: number
 }
 
 /** File systems whose files are cloned by reference always: statfs(2) magic of btrfs and bcachefs. */
 const ALWAYS_REFLINK: readonly number[] = [0x9123683e, 0xca451a4e]
 const ROOTFS_MODE = 0o755
 
-const NO_QUOTA = { reason: 'project quota is not supported yet', hint: 'leave limits.disk out' }
-
-export function makeDirDriver(paths: Pick<Paths, 'installRoot'>): StorageDriver<DirVolume> {
+export function makeDirDriver(paths: Pick<Paths, 'installRoot' | 'allocDir'>): StorageDriver<DirVolume> {
+  const addon = () => loadAddon(paths.installRoot)
   const locate = (at: VolumeRef): DirVolume => ({ driver: 'dir', path: join(at.dir, at.name) })
-  const make = async (at: VolumeRef): Promise<DirVolume> => {
+  const make = async (at: VolumeRef, { signal }: MakeOptions = {}): Promise<DirVolume> => {
+    throwIfAborted(signal)
     const volume = locate(at)
     requirePrivateAncestor(volume.path)
     await makeEmpty(volume.path)
     return volume
   }
   const clone = async (from: DirVolume, to: VolumeRef, options: CloneOptions = {}): Promise<DirVolume> => {
-    const volume = await make(to)
+    const volume = await make(to, options)
     try {
       await copyTree(paths, from.path, volume.path, options)
     } catch (error) {
@@ -43,24 +48,52 @@ export function makeDirDriver(paths: Pick<Paths, 'installRoot'>): StorageDriver<
     locate: async (at) => locate(at),
     create: make,
     async probe({ dir }) {
-      return { usable: true, cow: ALWAYS_REFLINK.includes(statfsSync(dir).type), quota: NO_QUOTA, snapshotsNeedFreeze: true }
+      return {
+        usable: true,
+        cow: ALWAYS_REFLINK.includes(statfsSync(dir).type),
+        quota: projectQuota(paths, dir),
+        snapshotsNeedFreeze: true,
+      }
     },
     clone,
     snapshot: clone,
     async exchange(volume, made) {
-      return { live: volume, aside: await swapPaths(volume, made) }
+      return { live: { ...made, path: volume.path }, aside: await swapPaths(volume, made) }
     },
-    destroy: (volume) => removeTree(paths, volume.path),
+    async destroy(volume) {
+      releaseProject(addon(), volume)
+      await removeTree(paths, volume.path)
+    },
     withMounted: (volume, use) => use(volume.path),
     rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: true }),
     dependents: async () => [],
-    async resize() {
-      throw new HostError(`cannot limit the size of a directory: ${NO_QUOTA.reason}`, { hint: NO_QUOTA.hint })
-    },
-    async usage() {
-      return { usedBytes: 0, referencedBytes: 0 }
-    },
+    resize: (volume, sizeBytes) => resize(paths, volume, sizeBytes),
+    usage: (volume) => usage(addon(), volume),
   }
+}
+
+async function resize(
+  paths: Pick<Paths, 'installRoot' | 'allocDir'>,
+  { limitBytes: _, ...volume }: DirVolume,
+  sizeBytes: number | undefined,
+): Promise<DirVolume> {
+  const projectId = await limitTree(paths, volume, sizeBytes)
+  return {
+    ...volume,
+    ...(projectId === undefined ? {} : { projectId }),
+    ...(sizeBytes === undefined ? {} : { limitBytes: sizeBytes }),
+  }
+}
+
+async function usage(addon: NativeAddon, volume: DirVolume): Promise<Usage> {
+  const project = ownProject(addon, volume)
+  const account = project === undefined ? undefined : addon.projectAccount(volume.path, project)
+  if (account === undefined) {
+    const { usedBytes } = await addon.treeUsage(volume.path)
+    return { usedBytes, referencedBytes: usedBytes }
+  }
+  const { usedBytes, limitBytes } = account
+  return { usedBytes, referencedBytes: usedBytes, ...(limitBytes === 0 ? {} : { limitBytes }) }
 }
 
 async function makeEmpty(path: string): Promise<void> {

@@ -208,7 +208,7 @@ function copies(bench: Bench): void {
     const volume = await bench.create(bench.ref('web'))
     await fillWithOddTree(bench.driver, volume)
     const before = await manifest(bench.driver, volume)
-    expect(before.length).toBeGreaterThan(390)
+    expect(before.length).toBeGreaterThan(380)
     expect(before.find(({ path }) => path === 'sparse')).toMatchObject({ sparse: true })
     const at = bench.ref('db')
     const clone = await bench.clone(volume, at)
@@ -270,11 +270,12 @@ function copies(bench: Bench): void {
     await expect(bench.driver.snapshot(volume, bench.ref('web@snap0'), { signal: aborted })).rejects.toMatchObject({ code: 'aborted' })
     await expect(bench.driver.create(bench.ref('db'), { signal: aborted })).rejects.toMatchObject({ code: 'aborted' })
     for (const delayMs of [0, 1, 5, 20]) {
-      const outcome = await bench.driver.clone(volume, besides(bench.ref('db')), { signal: AbortSignal.timeout(delayMs) }).then(
-        (clone) => clone,
-        (error: unknown) => expect(error).toMatchObject({ code: 'aborted' }),
-      )
-      if (outcome !== undefined) await bench.driver.destroy(outcome)
+      const signal = AbortSignal.timeout(delayMs)
+      try {
+        await bench.driver.destroy(await bench.driver.clone(volume, besides(bench.ref('db')), { signal }))
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'aborted' })
+      }
     }
     expect(entriesIn(join(bench.place.dir, 'db'))).toEqual([])
   })
