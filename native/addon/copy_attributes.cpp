@@ -26,7 +26,9 @@ std::uint32_t shifted(const CopyContext &context, std::uint32_t id) {
 
 /** Attributes that belong to a file's content or protection. The rest (selinux, btrfs.*, ima) is the file system's own business. */
 bool is_copied(std::string_view name) {
-	return name.starts_with("user.") || name.starts_with("trusted.") || name == "security.capability" ||
+	// xfs shows its ACLs a second time in its own form: trusted.SGI_ACL_FILE.
+	const bool is_trusted = name.starts_with("trusted.") && !name.starts_with("trusted.SGI_");
+	return name.starts_with("user.") || is_trusted || name == "security.capability" ||
 		   name == "system.posix_acl_access" || name == "system.posix_acl_default";
 }
 

@@ -253,7 +253,8 @@ void copy_tree(CopyContext &context, const std::string &from, const std::string 
 	if (::mkdir(to.c_str(), 0700) < 0 && errno != EEXIST) {
 		throw_errno("copy", cat("cannot make '", to, "'"));
 	}
-	Fd target = open_or_throw(to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	// A detached mount is reached by a link that only the kernel makes.
+	Fd target = open_or_throw(to, O_RDONLY | O_DIRECTORY | (to.starts_with("/proc/") ? 0 : O_NOFOLLOW));
 	if (!is_empty(target.get())) {
 		throw_error("exists", cat("cannot copy to '", to, "': it is not empty"));
 	}

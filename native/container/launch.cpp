@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "../base/error.hpp"
 #include "../base/file.hpp"
@@ -155,7 +156,10 @@ std::string read_filter(const LaunchRequest &request) {
 }
 
 void hand_over_mounts(const LaunchRequest &request, InitPeer &init, int userns_fd) {
-	const DetachedMounts mounts = build_monitor_mounts(request.spec, userns_fd);
+	MountOwner owner;
+	owner.userns_fd = userns_fd;
+	std::tie(owner.root_uid, owner.root_gid) = guest_root(request.spec);
+	const DetachedMounts mounts = build_monitor_mounts(request.spec, owner);
 	if (std::ranges::none_of(mounts, [](const BuiltMount &mount) { return mount.locked && mount.fd; })) {
 		init.send_mounts(mounts, -1);
 		return;

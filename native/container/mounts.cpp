@@ -11,6 +11,7 @@
 #include "../base/text.hpp"
 #include "../kernel/idmap.hpp"
 #include "../kernel/mount.hpp"
+#include "../kernel/mount_source.hpp"
 #include "../kernel/syscalls.hpp"
 #include "locked_mounts.hpp"
 
@@ -24,9 +25,13 @@ std::string describe(const MountEntry &entry) {
 		return cat(entry.source.type, " on ", entry.target);
 	case MountSource::Kind::bind:
 		return cat(entry.source.path, " on ", entry.target);
-	default:
-		return cat(entry.source.path, entry.source.upper, " on ", entry.target);
+	case MountSource::Kind::overlay:
+		return cat("an overlay of ", entry.source.lowers.size(), " layers on ", entry.target);
+	case MountSource::Kind::loop:
+	case MountSource::Kind::block:
+		return cat(entry.source.path, " on ", entry.target);
 	}
+	return entry.target;
 }
 
 /** Runs a part of an entry's mount; its error names the entry, and is only logged for an optional one. */
@@ -73,7 +78,7 @@ Fd clone_inside(int root_fd, const MountSource &source) {
 /** A sysfs is a network namespace's: one that the container's user namespace does not own gives none (EPERM). The host's serves then. */
 Fd build_sysfs(const MountEntry &entry) {
 	try {
-		return build_detached_mount(entry, -1, -1);
+		return build_detached_mount(entry, {});
 	} catch (const SysError &error) {
 		if (error.info().error_number != EPERM) {
 			throw;
@@ -89,7 +94,7 @@ Fd build_own_mount(const MountEntry &entry, int root_fd) {
 		return build_sysfs(entry);
 	}
 	if (entry.source.kind != MountSource::Kind::bind || !entry.relative) {
-		return build_detached_mount(entry, -1, -1);
+		return build_detached_mount(entry, {});
 	}
 	Fd mount = clone_inside(root_fd, entry.source);
 	set_mount_attributes(mount.get(), parse_mount_flags(entry.flags), false);
@@ -154,7 +159,7 @@ std::string rootfs_mount_point(const Spec &spec, const std::string &run_base) {
 	return path;
 }
 
-DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd) {
+DetachedMounts build_monitor_mounts(const Spec &spec, MountOwner owner) {
 	DetachedMounts mounts;
 	Fd without_root_fd;
 	for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
@@ -162,11 +167,12 @@ DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd) {
 		if (!entry.by_monitor) {
 			continue;
 		}
-		if (userns_fd >= 0 && entry.idmap == MountEntry::Idmap::container_without_root && !without_root_fd) {
+		if (owner.userns_fd >= 0 && entry.idmap == MountEntry::Idmap::container_without_root && !without_root_fd) {
 			without_root_fd = make_user_namespace(without_root(spec.idmap));
+			owner.userns_without_root_fd = without_root_fd.get();
 		}
 		Fd mount;
-		try_entry(entry, [&] { mount = build_detached_mount(entry, userns_fd, without_root_fd.get()); });
+		try_entry(entry, [&] { mount = build_detached_mount(entry, owner); });
 		mounts.push_back({static_cast<int>(i), std::move(mount), wants_lock(spec, entry)});
 	}
 	return mounts;

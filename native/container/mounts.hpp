@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../base/fd.hpp"
+#include "../kernel/mount_source.hpp"
 #include "../spec/spec.hpp"
 #include "sync.hpp"
 
@@ -14,8 +15,8 @@ namespace tslxc {
 std::string rootfs_mount_point(const Spec &spec, const std::string &run_base);
 bool has_rootfs(const Spec &spec);
 
-/** Monitor: every `by: monitor` entry. An optional one whose source is missing comes back empty. userns_fd < 0: privileged. */
-DetachedMounts build_monitor_mounts(const Spec &spec, int userns_fd);
+/** Monitor: every `by: monitor` entry. An optional one whose source is missing comes back empty. */
+DetachedMounts build_monitor_mounts(const Spec &spec, MountOwner owner);
 
 /** Init: mounts are private from here on. */
 void make_mounts_private();

@@ -249,34 +249,6 @@ void set_mount_propagation(int dir_fd, const char *path, unsigned long propagati
 	}
 }
 
-Fd build_detached_mount(const MountEntry &entry, int userns_fd, int userns_without_root_fd) {
-	const MountFlags flags = parse_mount_flags(entry.flags);
-	Fd mount;
-	bool recursive = false;
-	switch (entry.source.kind) {
-	case MountSource::Kind::bind:
-		recursive = entry.source.recursive;
-		mount = clone_tree(entry.source.path, recursive);
-		break;
-	case MountSource::Kind::fs:
-	case MountSource::Kind::block:
-		mount = make_fs_mount(entry.source.type, entry.source.path, entry.source.options, flags);
-		break;
-	case MountSource::Kind::overlay:
-	case MountSource::Kind::loop:
-		throw_error("config", cat("cannot mount '", entry.target, "': this storage is not supported yet"));
-	}
-	set_mount_attributes(mount.get(), flags, recursive);
-	// A clone of a shared mount is its peer: what the guest mounts below would show up on the host. mount_namespaces(7)
-	if (entry.propagation.empty()) {
-		set_mount_propagation(mount.get(), "", MS_PRIVATE, true);
-	}
-	if (entry.idmap != MountEntry::Idmap::none && userns_fd >= 0) {
-		set_mount_idmap(mount.get(), entry.idmap == MountEntry::Idmap::container ? userns_fd : userns_without_root_fd, recursive);
-	}
-	return mount;
-}
-
 void move_mount_to(int mount_fd, int dir_fd, const char *path) {
 	if (sys::move_mount(mount_fd, "", dir_fd, path, MOVE_MOUNT_F_EMPTY_PATH | (*path == '\0' ? MOVE_MOUNT_T_EMPTY_PATH : 0)) < 0) {
 		throw_errno("mount", "cannot attach a mount");

@@ -24,8 +24,6 @@ Fd make_fs_mount(const std::string &type, const std::string &source, const std::
 void set_mount_attributes(int mount_fd, const MountFlags &flags, bool recursive);
 void set_mount_idmap(int mount_fd, int userns_fd, bool recursive);
 void set_mount_propagation(int dir_fd, const char *path, unsigned long propagation, bool recursive);
-/** Builds a `by: monitor` entry whole: detached, with flags and idmap; the caller moves it. userns_fd < 0: privileged. */
-Fd build_detached_mount(const MountEntry &entry, int userns_fd, int userns_without_root_fd);
 void move_mount_to(int mount_fd, int dir_fd, const char *path);
 /** Resolves beneath root_fd (RESOLVE_IN_ROOT for guests' own paths, RESOLVE_BENEATH|NO_SYMLINKS for mount targets); makes missing parts by
  * mkdirat on that fd. */

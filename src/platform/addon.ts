@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { abortedError } from '../lib/abort.ts'
 import { BusyError, ExistsError, HostError, NativeError, NotFoundError, TslxcError } from '../lib/errors.ts'
+import type { MountSource } from './mount-source.ts'
 
 /** An flock on a file that is never unlinked. Closing releases it. */
 export interface LockHandle {
@@ -79,6 +80,14 @@ export interface BtrfsUsage {
   readonly limit?: number
 }
 
+/** A detached mount: it goes with `close`, or with this process. */
+export interface NativeMount {
+  /** `/proc/PID/fd/N` */
+  readonly path: string
+  attach(path: string): void
+  close(): void
+}
+
 export interface NativeAddon {
   /** Non-blocking. The handle, or who holds it. Writes the holder's line (`pid command`) into the file. */
   tryLock(path: string, command: string, shared: boolean): LockHandle | LockHolder
@@ -89,6 +98,9 @@ export interface NativeAddon {
   copyTree(from: string, to: string, options: CopyOptions): Promise<CopyResult>
   /** Removes a tree without following symlinks or crossing a mount; absent is success. */
   removeTree(path: string): Promise<void>
+  mountDetached(source: MountSource, readOnly: boolean): Promise<NativeMount>
+  /** syncfs(2) of the file system that holds a directory. */
+  syncFilesystem(directory: string): Promise<void>
   /** Compiles a seccomp policy in LXC's format (v1 or v2 text) to an array of struct sock_filter. */
   compileSeccomp(policy: string, options: { readonly file: string }): Buffer
   /** statx on each path; `undefined` where absent. ctime in nanoseconds as decimal text, the same as the native program compares. */
@@ -169,6 +181,8 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     openRootfsDir: (path) => translated(() => raw.openRootfsDir(absolute(path))),
     copyTree: (from, to, options) => translatedAsync(() => raw.copyTree(absolute(from), absolute(to), checkedCopyOptions(options))),
     removeTree: (path) => translatedAsync(() => raw.removeTree(absolute(path))),
+    mountDetached: (source, readOnly) => translatedAsync(() => raw.mountDetached(checkedSource(source), readOnly)),
+    syncFilesystem: (directory) => translatedAsync(() => raw.syncFilesystem(absolute(directory))),
     compileSeccomp: (policy, options) => translated(() => raw.compileSeccomp(policy, options)),
     stamp: (paths) => translated(() => raw.stamp(paths)),
     syncPath: (path) => translated(() => raw.syncPath(absolute(path))),
@@ -252,6 +266,23 @@ async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
 function absolute(path: string): string {
   if (path.startsWith('/') && !path.includes('\0')) return path
   throw new TslxcError('internal', `cannot use the path '${path}': it is not absolute`)
+}
+
+function checkedSource(source: MountSource): MountSource {
+  switch (source.kind) {
+    case 'bind':
+      absolute(source.path)
+      break
+    case 'overlay':
+      for (const layer of [...source.lowers, source.upper, source.work]) if (layer !== undefined) absolute(layer)
+      break
+    case 'loop':
+      absolute(source.file)
+      break
+    case 'block':
+      absolute(source.device)
+  }
+  return source
 }
 
 function checkedCopyOptions(options: CopyOptions): CopyOptions {

@@ -6,6 +6,10 @@
  * Both sides reject unknown keys. The C++ twin is `native/spec/spec.hpp`.
  */
 
+import type { MountSource } from '../platform/mount-source.ts'
+
+export type { MountSource }
+
 export const SPEC_VERSION = 1
 
 /** An input the spec was compiled from. `[path]` means: was looked for and absent. ctime in nanoseconds, decimal. */
@@ -82,13 +86,6 @@ export interface IdRange {
   readonly outside: number
   readonly count: number
 }
-
-export type MountSource =
-  | { readonly kind: 'bind'; readonly path: string; readonly recursive: boolean }
-  | { readonly kind: 'fs'; readonly type: string; readonly source: string; readonly options: string }
-  | { readonly kind: 'overlay'; readonly lowers: readonly string[]; readonly upper?: string; readonly work?: string }
-  | { readonly kind: 'loop'; readonly file: string; readonly type: string }
-  | { readonly kind: 'block'; readonly device: string; readonly type: string }
 
 export interface MountEntry {
   /** Absolute inside the container. Resolved beneath the rootfs, symlinks refused where they would leave it. */

@@ -1,0 +1,131 @@
+// mountDetached: a mount that no mount table shows and that goes with its descriptor, when this process ends at the latest.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <memory>
+#include <utility>
+
+#include "../base/file.hpp"
+#include "../base/text.hpp"
+#include "../kernel/mount_source.hpp"
+#include "../kernel/syscalls.hpp"
+#include "convert.hpp"
+
+namespace tslxc::addon {
+
+namespace {
+using Mount = std::shared_ptr<Fd>;
+
+std::string text_of(const Napi::Object &object, const char *key) {
+	const Napi::Value value = object.Get(key);
+	return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
+MountSource source_argument(const Napi::CallbackInfo &info, std::size_t index) {
+	const auto object = info[index].As<Napi::Object>();
+	const std::string kind = text_of(object, "kind");
+	MountSource source;
+	using Kind = MountSource::Kind;
+	if (kind == "bind") {
+		source.path = text_of(object, "path");
+		source.recursive = object.Get("recursive").ToBoolean();
+	} else if (kind == "fs") {
+		source.kind = Kind::fs;
+		source.path = text_of(object, "source");
+		source.options = text_of(object, "options");
+	} else if (kind == "overlay") {
+		source.kind = Kind::overlay;
+		const auto lowers = object.Get("lowers").As<Napi::Array>();
+		for (std::uint32_t i = 0; i < lowers.Length(); i++) {
+			const Napi::Value lower = lowers[i];
+			source.lowers.push_back(lower.As<Napi::String>().Utf8Value());
+		}
+		source.upper = text_of(object, "upper");
+		source.work = text_of(object, "work");
+	} else if (kind == "loop") {
+		source.kind = Kind::loop;
+		source.path = text_of(object, "file");
+	} else if (kind == "block") {
+		source.kind = Kind::block;
+		source.path = text_of(object, "device");
+	} else {
+		throw_error("internal", cat("cannot mount a source of the kind '", kind, "'"));
+	}
+	source.type = text_of(object, "type");
+	return source;
+}
+
+Fd mount_source(const MountSource &source, bool read_only) {
+	MountFlags flags;
+	flags.set = read_only ? MOUNT_ATTR_RDONLY : 0;
+	MountOwner nobody;
+	nobody.may_fork = false;
+	Fd mount = make_source_mount(source, flags, nobody);
+	const bool recursive = source.kind == MountSource::Kind::bind && source.recursive;
+	set_mount_attributes(mount.get(), flags, recursive);
+	set_mount_propagation(mount.get(), "", MS_PRIVATE, true);
+	return mount;
+}
+
+Napi::Object mount_handle(Napi::Env env, const Mount &mount) {
+	auto handle = Napi::Object::New(env);
+	// By pid: our children go through it too.
+	handle.Set("path", cat("/proc/", ::getpid(), "/fd/", mount->get()));
+	handle.Set("close", Napi::Function::New(env, [mount](const Napi::CallbackInfo &) { mount->reset(); }));
+	handle.Set("attach", Napi::Function::New(env, [mount](const Napi::CallbackInfo &info) {
+				   guarded(info.Env(), [&] {
+					   const std::string path = string_argument(info, 0);
+					   const Fd place = open_or_throw(path, O_PATH | O_NOFOLLOW);
+					   if (!*mount) {
+						   throw_error("internal", cat("cannot mount at '", path, "': the mount is closed"));
+					   }
+					   move_mount_to(mount->get(), place.get(), "");
+				   });
+			   }));
+	return handle;
+}
+
+class MountJob : public Job {
+public:
+	MountJob(Napi::Env env, MountSource source, bool read_only) : Job(env), source_(std::move(source)), read_only_(read_only) {}
+
+private:
+	void work() override { mount_ = std::make_shared<Fd>(mount_source(source_, read_only_)); }
+	Napi::Value result(Napi::Env env) override { return mount_handle(env, mount_); }
+
+	MountSource source_;
+	bool read_only_;
+	Mount mount_;
+};
+
+class SyncJob : public Job {
+public:
+	SyncJob(Napi::Env env, std::string path) : Job(env), path_(std::move(path)) {}
+
+private:
+	void work() override {
+		const Fd fd = open_or_throw(path_, O_RDONLY | O_DIRECTORY);
+		if (::syncfs(fd.get()) < 0) {
+			throw_errno("sync", cat("cannot flush the file system of '", path_, "'"));
+		}
+	}
+	Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+
+	std::string path_;
+};
+
+Napi::Value mount_detached(const Napi::CallbackInfo &info) {
+	return guarded(info.Env(), [&] { return start_job<MountJob>(info.Env(), source_argument(info, 0), info[1].ToBoolean().Value()); });
+}
+
+Napi::Value sync_file_system(const Napi::CallbackInfo &info) {
+	return guarded(info.Env(), [&] { return start_job<SyncJob>(info.Env(), string_argument(info, 0)); });
+}
+} // namespace
+
+void export_mounts(Napi::Env env, Napi::Object exports) {
+	exports.Set("mountDetached", Napi::Function::New(env, mount_detached, "mountDetached"));
+	exports.Set("syncFilesystem", Napi::Function::New(env, sync_file_system, "syncFilesystem"));
+}
+
+} // namespace tslxc::addon
