@@ -77,6 +77,7 @@ hook.start-host|list of commands|none|On the host, right before init starts.
 hook.start|list of commands|none|Inside the container, right before init starts.
 hook.stop|list of commands|none|On the host, when init has ended; namespaces are at hand.
 hook.post-stop|list of commands|none|On the host, when all is taken down.
+hook.clone|list of commands|none|On the host, after a copy, with the new root file system mounted at LXC_ROOTFS_MOUNT; one that fails undoes the copy.
 hook.destroy|list of commands|none|On the host, before the container is removed; one that fails keeps it.
 tty.max|number|0|How many /dev/ttyN there are for \`console -t\`.
 tty.dir|directory below /dev|none|Where they and the console are.

@@ -13,7 +13,6 @@ const NOT_YET: readonly string[] = [
   'cgroup.use',
   'devices',
   'execute',
-  'hook.clone',
   'limits.cpu_weight',
   'limits.disk',
   'limits.io',

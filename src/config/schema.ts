@@ -85,6 +85,7 @@ const hook = group({
   start: list(commandLine),
   stop: list(commandLine),
   'post-stop': list(commandLine),
+  clone: list(commandLine),
   destroy: list(commandLine),
 })
 

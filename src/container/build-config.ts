@@ -38,7 +38,7 @@ const KEY_ORDER = ['include', 'arch', 'uts', 'rootfs', 'idmap', 'init', 'signal'
 const LISTS_THAT_ADD_UP = new Set(['include', 'shares', 'environment'])
 const DEFAULT_BRIDGE = 'tslxcbr0'
 /** Locally administered, and recognisable as ours. */
-const HWADDR_PATTERN = '10:66:6a:xx:xx:xx'
+export const HWADDR_PATTERN = '10:66:6a:xx:xx:xx'
 
 /** A document that holds all but addresses. @throws ConfigError for a layer that is no YAML map */
 export function draftConfig(choices: ConfigChoices): Document {

@@ -8,7 +8,8 @@ import { checkName } from '../lib/names.ts'
 import type { LockHandle } from '../platform/addon.ts'
 import { removeFile, renameDurable } from '../platform/files.ts'
 import { stopContainer } from '../runtime/native-program.ts'
-import { runDestroyHooks } from './destroy-hooks.ts'
+import { runDestroyHooks } from './host-hooks.ts'
+import { finishRenames } from './rename-journal.ts'
 import type { Container, StoreContext } from './store.ts'
 import {
   containerExists,
@@ -57,6 +58,7 @@ export async function destroyContainer(context: StoreContext, name: string, opti
   if (!containerExists(context.paths, name) && !isLeftover(container)) throw await notFound(context.paths, name, 'destroy')
   const { lock, stopped } = await lockStopped(context, name, options.force)
   try {
+    await finishRenames(context, [name])
     if (!containerExists(context.paths, name)) return await removeLeftovers(context, container, stopped)
     requireNoDependents(container, options)
     const warnings = await destroyExisting(context, container)

@@ -27,6 +27,18 @@ export async function dressRootfs(root: NativeRootfsDir, dress: Dress): Promise<
   if (dress.password !== undefined) await givePassword(root, dress.password)
 }
 
+/** What makes a copy another machine than its source. `hostname` absent: it keeps the source's. */
+export function dressCopy(root: NativeRootfsDir, hostname: string | undefined): void {
+  if (makesOwnHostKeys(root)) forgetHostKeys(root)
+  giveMachineId(root)
+  const present = root.stat('/etc/hostname')
+  if (hostname === undefined || present?.type !== 'file') return
+  root.write('/etc/hostname', Buffer.from(`${hostname}\n`), present.mode & 0o7777, present.uid, present.gid)
+}
+
+/** Without this service of our templates, sshd of a guest whose keys were taken away would not start. */
+const makesOwnHostKeys = (root: NativeRootfsDir): boolean => root.stat('/etc/systemd/system/tslxc-ssh-keys.service') !== undefined
+
 /** The guest makes new ones at its first start (tslxc-ssh-keys.service of the templates). */
 export function forgetHostKeys(root: NativeRootfsDir): void {
   for (const name of root.list('/etc/ssh') ?? []) {

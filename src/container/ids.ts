@@ -39,13 +39,41 @@ export const idmapLine = ({ first }: IdAllocation): string => `b 0 ${first} ${ID
  * @throws HostError when there is none
  */
 export async function allocateIds(context: StoreContext, owner: Owner, etc = '/etc'): Promise<IdAllocation> {
+  const [allocation] = await allocateManyIds(context, [owner], etc)
+  return allocation as IdAllocation
+}
+
+/** The same for many at once, in their order. */
+export async function allocateManyIds(context: StoreContext, owners: readonly Owner[], etc = '/etc'): Promise<IdAllocation[]> {
   return await locked(context, async () => {
+    const before = await readIds(context.paths)
+    const foreign = foreignRanges(etc)
+    const ranges = [...before]
+    let from = FIRST_ID
+    const allocated = owners.map((owner) => {
+      const present = ranges.find((range) => isOwnedBy(range, owner))
+      if (present !== undefined) return present
+      from = lowestFree(ranges, foreign, from)
+      const allocation: IdAllocation = { first: from, lxcpath: owner.lxcpath, name: owner.name }
+      ranges.push(allocation)
+      return allocation
+    })
+    if (ranges.length > before.length) await write(context.paths, ranges)
+    return allocated
+  })
+}
+
+/** A container's range goes over to another name of it. */
+export async function moveIds(context: StoreContext, from: Owner, to: Owner): Promise<void> {
+  if (!existsSync(idFile(context.paths))) return
+  await locked(context, async () => {
     const ranges = await readIds(context.paths)
-    const present = ranges.find((range) => isOwnedBy(range, owner))
-    if (present !== undefined) return present
-    const allocation: IdAllocation = { first: lowestFree(ranges, foreignRanges(etc)), lxcpath: owner.lxcpath, name: owner.name }
-    await write(context.paths, [...ranges, allocation])
-    return allocation
+    if (!ranges.some((range) => isOwnedBy(range, from))) return
+    const { lxcpath, name } = to
+    await write(
+      context.paths,
+      ranges.map((range) => (isOwnedBy(range, from) ? { ...range, lxcpath, name } : range)),
+    )
   })
 }
 
@@ -70,9 +98,9 @@ interface Taken {
   readonly count: number
 }
 
-function lowestFree(ranges: readonly IdAllocation[], foreign: readonly Taken[]): number {
+function lowestFree(ranges: readonly IdAllocation[], foreign: readonly Taken[], from: number): number {
   const taken = [...ranges.map(({ first }) => ({ first, count: ID_RANGE_COUNT })), ...foreign]
-  for (let first = FIRST_ID; first + ID_RANGE_COUNT <= END_OF_IDS; ) {
+  for (let first = from; first + ID_RANGE_COUNT <= END_OF_IDS; ) {
     const clash = taken.find((range) => first < range.first + range.count && range.first < first + ID_RANGE_COUNT)
     if (clash === undefined) return first
     // The next multiple of a range's size behind it, counted from the first id, so that ranges stay aligned.

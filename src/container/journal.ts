@@ -1,6 +1,6 @@
 /** creating.json: what a command is making, written before it is made, so that the next one can undo it after a crash. */
 import { join } from 'node:path'
-import { writeJson } from '../platform/files.ts'
+import { writeDurable, writeUnflushed } from '../platform/files.ts'
 import type { Volume } from '../storage/driver.ts'
 import { CREATING, type StoreContext } from './store.ts'
 
@@ -14,9 +14,11 @@ export interface Journal {
   readonly volumes: readonly Volume[]
 }
 
-/** Of what is made in `dir`. */
-export async function writeJournal({ command }: StoreContext, dir: string, volumes: readonly Volume[]): Promise<void> {
+/** Of what is made in `dir`. `flush` false: the caller flushes the file system. */
+export async function writeJournal({ command }: StoreContext, dir: string, volumes: readonly Volume[], flush = true): Promise<void> {
   const startedAt = new Date().toISOString()
   const journal: Journal = { version: JOURNAL_VERSION, pid: process.pid, command, startedAt, volumes }
-  await writeJson(join(dir, CREATING), journal)
+  const text = `${JSON.stringify(journal, null, 2)}\n`
+  if (flush) await writeDurable(join(dir, CREATING), text)
+  else writeUnflushed(join(dir, CREATING), text)
 }

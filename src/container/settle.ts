@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type LockHandle, loadAddon } from '../platform/addon.ts'
 import { lockFile } from '../platform/paths.ts'
 import { PENDING, settlePending } from './pending.ts'
+import { finishRenames, hasBrokenRename } from './rename-journal.ts'
 import { sweepSnapshots } from './snapshot-store.ts'
 import { type Container, containerExists, containerOf, findContainer, lockContainer, notFound, type StoreContext } from './store.ts'
 
@@ -21,6 +22,7 @@ export async function lockExisting(context: StoreContext, name: string, verb: st
   const container = await findContainer(context.paths, name, verb)
   const lock = await lockContainer(context, name)
   try {
+    await finishRenames(context, [name])
     if (!containerExists(context.paths, name)) throw await notFound(context.paths, name, verb)
     await settle(context, container)
   } catch (error) {
@@ -44,13 +46,17 @@ export async function settle(context: StoreContext, container: Container): Promi
 export async function settleForStart(context: StoreContext, name: string): Promise<void> {
   const { paths, command } = context
   const container = containerOf(paths, name)
-  if (!existsSync(join(container.dir, PENDING))) return
+  if (!existsSync(join(container.dir, PENDING)) && !hasBrokenRename(context)) return
+  const goOn = async (): Promise<void> => {
+    await finishRenames(context, [name])
+    await settlePending(context, container)
+  }
   const lock = loadAddon(paths.installRoot).tryLock(lockFile(paths, name), command, false)
   if ('release' in lock) {
     try {
-      await settlePending(context, container)
+      await goOn()
     } finally {
       lock.release()
     }
-  } else if (lock.pid === process.ppid) await settlePending(context, container)
+  } else if (lock.pid === process.ppid) await goOn()
 }

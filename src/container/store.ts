@@ -48,6 +48,16 @@ export interface ContainerRecord {
   readonly guest: { readonly network: GuestNetwork; readonly init: GuestInit }
   /** RFC 3339. */
   readonly createdAt: string
+  /** Of which container, or which snapshot of it, this is a copy. */
+  readonly clonedFrom?: CloneOrigin
+}
+
+export interface CloneOrigin {
+  readonly lxcpath: string
+  readonly name: string
+  readonly snapshot?: string
+  /** Of the origin's record: stays right when it gets another name. */
+  readonly uuid?: string
 }
 
 /** volume.json */
@@ -154,7 +164,7 @@ export function stateOf(paths: Paths, name: string): ContainerState {
  * The lock that everything takes which changes a container. The caller releases it.
  * @throws BusyError that names the holder
  */
-export async function lockContainer(context: StoreContext, name: string): Promise<LockHandle> {
+export async function lockContainer(context: StoreContext, name: string, options: { readonly shared?: boolean } = {}): Promise<LockHandle> {
   const { paths, command, lockTimeoutMs, signal } = context
   checkName(name)
   // Its number names the directory of the locks.
@@ -164,6 +174,7 @@ export async function lockContainer(context: StoreContext, name: string): Promis
     object: `'${name}'`,
     command,
     signal,
+    ...options,
     ...(lockTimeoutMs === undefined ? {} : { timeoutMs: lockTimeoutMs }),
   })
 }

@@ -5,15 +5,17 @@
  * a container exist. It lists the volumes; each is written down before it is made. Undo in the process and recovery after
  * a crash are the same function, `sweepCreation`.
  */
+import { rmSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../lib/abort.ts'
 import { ExistsError } from '../lib/errors.ts'
 import { UndoStack } from '../lib/undo.ts'
 import type { LockHandle } from '../platform/addon.ts'
-import { fileError, removeFile, syncDir, writeDurable, writeJson } from '../platform/files.ts'
+import { fileError, removeFile, syncDir, writeDurable, writeUnflushed } from '../platform/files.ts'
 import type { Volume } from '../storage/driver.ts'
 import { writeJournal } from './journal.ts'
+import { finishRenames } from './rename-journal.ts'
 import type { Container, ContainerRecord, StoreContext } from './store.ts'
 import {
   alreadyExists,
@@ -39,6 +41,11 @@ export interface CommitContent {
   readonly volume?: Volume | undefined
 }
 
+export interface CreationOptions {
+  /** Default true. False: of many at once; the caller flushes the file system before each next step. */
+  readonly flush?: boolean
+}
+
 /** A container in the making: `await using creation = await beginCreation(…)`. Disposed without commit, all of it is undone. */
 export class Creation implements AsyncDisposable {
   readonly container: Container
@@ -46,9 +53,12 @@ export class Creation implements AsyncDisposable {
   /** For what makers undo besides: runs before the directory is removed. */
   readonly undo = new UndoStack()
   readonly #lock: LockHandle
+  readonly #flush: boolean
   #volumes: readonly Volume[] = []
+  #isCommitted = false
 
-  constructor(context: StoreContext, container: Container, lock: LockHandle) {
+  constructor(context: StoreContext, container: Container, lock: LockHandle, { flush = true }: CreationOptions = {}) {
+    this.#flush = flush
     this.context = context
     this.container = container
     this.#lock = lock
@@ -58,19 +68,47 @@ export class Creation implements AsyncDisposable {
   /** To be called before a volume is made, with what `driver.locate` says. */
   async willMake(volume: Volume): Promise<void> {
     this.#volumes = [...this.#volumes, volume]
-    await writeJournal(this.context, this.container.dir, this.#volumes)
+    await writeJournal(this.context, this.container.dir, this.#volumes, this.#flush)
+  }
+
+  /** What `commit` needs beside config.yaml. Called by itself where many are flushed before the first is committed. */
+  async prepare({ record, volume }: Pick<CommitContent, 'record' | 'volume'>): Promise<void> {
+    const { dir } = this.container
+    await this.#write(recordFile(dir), json(record))
+    if (volume !== undefined) await this.#write(volumeFile(dir), json(volumeRecord(volume)))
   }
 
   /** From here on the container exists. The lock is held until the disposal, for what follows a commit. */
-  async commit({ config, record, volume }: CommitContent): Promise<Container> {
-    const { dir, configFile } = this.container
+  async commit(content: CommitContent): Promise<Container> {
     throwIfAborted(this.context.signal)
-    await writeJson(recordFile(dir), record)
-    if (volume !== undefined) await writeJson(volumeFile(dir), volumeRecord(volume))
-    await writeDurable(configFile, config)
-    this.undo.commit()
-    await removeFile(join(dir, CREATING))
+    await this.prepare(content)
+    await this.commitPrepared(content.config)
+    await this.finish()
     return this.container
+  }
+
+  /** The commit point alone; the journal stays until `finish`. */
+  async commitPrepared(config: string): Promise<void> {
+    throwIfAborted(this.context.signal)
+    await this.#write(this.container.configFile, config)
+    this.undo.commit()
+    this.#isCommitted = true
+  }
+
+  /** Nothing is left to do. */
+  async finish(): Promise<void> {
+    const journal = join(this.container.dir, CREATING)
+    if (this.#flush) await removeFile(journal)
+    else rmSync(journal, { force: true })
+  }
+
+  get isCommitted(): boolean {
+    return this.#isCommitted
+  }
+
+  async #write(path: string, content: string): Promise<void> {
+    if (this.#flush) await writeDurable(path, content)
+    else writeUnflushed(path, content)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -86,17 +124,18 @@ export class Creation implements AsyncDisposable {
  * Takes a name: its lock, what a crashed command left under it, its directory (0700) and the journal.
  * @throws ExistsError, with LXC's phrase; BusyError that names who works on it
  */
-export async function beginCreation(context: StoreContext, name: string): Promise<Creation> {
+export async function beginCreation(context: StoreContext, name: string, options: CreationOptions = {}): Promise<Creation> {
+  const { flush = true } = options
   const container = containerOf(context.paths, name)
   const lock = await lockContainer(context, name)
   try {
     await clearTheWay(context, container)
-    await makeDir(container.dir)
-    await writeJournal(context, container.dir, []).catch(async (error: unknown) => {
+    await makeDir(container.dir, flush)
+    await writeJournal(context, container.dir, [], flush).catch(async (error: unknown) => {
       await sweepCrashed(context, container)
       throw error
     })
-    return new Creation(context, container, lock)
+    return new Creation(context, container, lock, options)
   } catch (error) {
     lock.release()
     throw error
@@ -106,6 +145,7 @@ export async function beginCreation(context: StoreContext, name: string): Promis
 /** Under the lock. Finishes what crashed commands began, and refuses what is neither theirs nor empty. */
 async function clearTheWay(context: StoreContext, container: Container): Promise<void> {
   await emptyTrash(context.paths)
+  await finishRenames(context, [container.name])
   if (containerExists(context.paths, container.name)) {
     // The crash was between the commit and the end of the journal.
     await removeFile(join(container.dir, CREATING))
@@ -118,12 +158,14 @@ async function clearTheWay(context: StoreContext, container: Container): Promise
   })
 }
 
-async function makeDir(dir: string): Promise<void> {
+async function makeDir(dir: string, flush: boolean): Promise<void> {
   try {
     await mkdir(dir, { mode: OWNER_ONLY_DIR })
   } catch (error) {
     // Empty, or with temporary files of a crash: ours now.
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw fileError('create', dir, error)
   }
-  await syncDir(join(dir, '..'))
+  if (flush) await syncDir(join(dir, '..'))
 }
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`

@@ -58,16 +58,49 @@ export const findLeases = async (paths: Paths, owner: Owner): Promise<Lease[]> =
  * @throws UsageError, NotFoundError or TslxcError `exists` with the reason it can't be had.
  */
 export async function reserveAddress(paths: Paths, request: ReserveRequest): Promise<ChosenAddress> {
-  const facts = await describeBridge(paths, request.link)
-  return await locked(paths, request.command, async () => {
-    const others = (await readLeases(paths)).filter((lease) => !(isOwnedBy(lease, request) && lease.index === request.index))
-    const taken = await takenAddresses(paths, facts, { owner: request, leases: others })
-    const chosen = chooseAddress(facts, request.ip, taken, request.gateway)
-    if (!facts.managed) await probeAddress(facts, chosen)
-    const { lxcpath, name, index, hwaddr, link } = request
-    await writeLeases(paths, [...others, { network: link, address: chosen.address, lxcpath, name, index, hwaddr }])
-    await publishLeases(paths, link)
+  const [chosen] = await reserveAddresses(paths, [request])
+  return chosen as ChosenAddress
+}
+
+/** The same for many interfaces at once, in their order; all of them or none. */
+export async function reserveAddresses(paths: Paths, requests: readonly ReserveRequest[]): Promise<ChosenAddress[]> {
+  const facts = new Map<string, BridgeFacts>()
+  for (const { link } of requests) if (!facts.has(link)) facts.set(link, await describeBridge(paths, link))
+  const [first] = requests
+  if (first === undefined) return []
+  return await locked(paths, first.command, async () => {
+    let leases = await readLeases(paths)
+    const chosen: ChosenAddress[] = []
+    const others = new Map<string, readonly TakenAddress[]>()
+    for (const request of requests) {
+      const bridge = facts.get(request.link) as BridgeFacts
+      leases = leases.filter((lease) => !(isOwnedBy(lease, request) && lease.index === request.index))
+      if (!others.has(request.link)) others.set(request.link, await takenOutsideLeases(paths, bridge, requests))
+      const taken = [...takenByLeases(leases, bridge), ...(others.get(request.link) ?? [])]
+      const choice = chooseAddress(bridge, request.ip, taken, request.gateway)
+      if (!bridge.managed) await probeAddress(bridge, choice)
+      const { lxcpath, name, index, hwaddr, link } = request
+      leases = [...leases, { network: link, address: choice.address, lxcpath, name, index, hwaddr }]
+      chosen.push(choice)
+    }
+    await writeLeases(paths, leases)
+    for (const link of facts.keys()) await publishLeases(paths, link)
     return chosen
+  })
+}
+
+/** A container's addresses go over to another name of it, which resolves to them from then on. */
+export async function moveLeases(paths: Paths, from: Owner, to: Owner, command: string): Promise<void> {
+  if (!existsSync(leaseFile(paths))) return
+  await locked(paths, command, async () => {
+    const leases = await readLeases(paths)
+    const moved = leases.filter((lease) => isOwnedBy(lease, from))
+    if (moved.length === 0) return
+    await writeLeases(
+      paths,
+      leases.map((lease) => (isOwnedBy(lease, from) ? { ...lease, ...pickOwner(to) } : lease)),
+    )
+    for (const network of new Set(moved.map((lease) => lease.network))) await publishLeases(paths, network)
   })
 }
 
@@ -143,30 +176,31 @@ export async function publishLeases(paths: Paths, network: string): Promise<void
   reloadDnsmasq(files)
 }
 
-async function takenAddresses(
-  paths: Paths,
-  facts: BridgeFacts,
-  known: { readonly owner: ReserveRequest; readonly leases: readonly Lease[] },
-): Promise<TakenAddress[]> {
+const takenByLeases = (leases: readonly Lease[], { bridge }: BridgeFacts): TakenAddress[] =>
+  leases.filter((lease) => lease.network === bridge).map(({ address, name }) => ({ address, by: `container '${name}'` }))
+
+async function takenOutsideLeases(paths: Paths, facts: BridgeFacts, requests: readonly ReserveRequest[]): Promise<TakenAddress[]> {
   const links = await listLinks()
   return [
-    ...known.leases.filter((lease) => lease.network === facts.bridge).map(({ address, name }) => ({ address, by: `container '${name}'` })),
     ...links.flatMap(({ name, addresses }) => addresses.map(({ address }) => ({ address, by: `the host (${name})` }))),
-    ...specAddresses(known.owner, facts.bridge),
-    ...(facts.managed ? await dynamicLeases(paths, facts.bridge, known.owner.hwaddr) : []),
+    ...specAddresses(requests, facts.bridge),
+    ...(facts.managed ? await dynamicLeases(paths, facts.bridge, requests) : []),
   ]
 }
 
 // A container whose configuration was written by hand has no lease, but its compiled plan names the address.
-function specAddresses(owner: ReserveRequest, bridge: string): TakenAddress[] {
-  const names = existsSync(owner.lxcpath) ? readdirSync(owner.lxcpath) : []
-  return names
-    .filter((name) => name !== owner.name && !name.startsWith('.'))
-    .flatMap((name) => {
-      const plans = readSpecNetwork(join(owner.lxcpath, name, 'spec.json'))
-      const addresses = plans.filter((plan) => plan.link === bridge).flatMap((plan) => plan.addresses)
-      return addresses.map(({ address }) => ({ address, by: `container '${name}'` }))
-    })
+function specAddresses(requests: readonly ReserveRequest[], bridge: string): TakenAddress[] {
+  const own = new Set(requests.map(({ lxcpath, name }) => join(lxcpath, name)))
+  return [...new Set(requests.map(({ lxcpath }) => lxcpath))].flatMap((lxcpath) => {
+    const names = existsSync(lxcpath) ? readdirSync(lxcpath) : []
+    return names
+      .filter((name) => !own.has(join(lxcpath, name)) && !name.startsWith('.'))
+      .flatMap((name) => {
+        const plans = readSpecNetwork(join(lxcpath, name, 'spec.json'))
+        const addresses = plans.filter((plan) => plan.link === bridge).flatMap((plan) => plan.addresses)
+        return addresses.map(({ address }) => ({ address, by: `container '${name}'` }))
+      })
+  })
 }
 
 function readSpecNetwork(file: string): Spec['network'] {
@@ -177,10 +211,11 @@ function readSpecNetwork(file: string): Spec['network'] {
   }
 }
 
-async function dynamicLeases(paths: Paths, bridge: string, ownHwaddr: string): Promise<TakenAddress[]> {
+async function dynamicLeases(paths: Paths, bridge: string, requests: readonly ReserveRequest[]): Promise<TakenAddress[]> {
   const leases = await listDynamicLeases(paths, bridge)
+  const own = new Set(requests.map(({ hwaddr }) => hwaddr.toLowerCase()))
   return leases
-    .filter(({ hwaddr }) => hwaddr.toLowerCase() !== ownHwaddr.toLowerCase())
+    .filter(({ hwaddr }) => !own.has(hwaddr.toLowerCase()))
     .map(({ address, name, hwaddr }) => ({ address, by: `a DHCP lease of ${name === undefined ? hwaddr : `'${name}'`}` }))
 }
 

@@ -1,4 +1,5 @@
 /** Files of our own: written beside and renamed over, flushed to the disk where they must survive a power cut. */
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { HostError, TslxcError } from '../lib/errors.ts'
@@ -38,6 +39,22 @@ export async function writeDurable(path: string, content: string | Uint8Array, m
 /** `writeDurable` of indented JSON with a final newline. */
 export async function writeJson(path: string, value: unknown, mode?: number): Promise<void> {
   await writeDurable(path, `${JSON.stringify(value, null, 2)}\n`, mode)
+}
+
+/**
+ * Replaces a file as a whole, or leaves it as it was, without a flush: for many files at once, which `syncFileSystem`
+ * brings to the disk together. A new file is 0600.
+ * @throws HostError `no-space` or `permission`
+ */
+export function writeUnflushed(path: string, content: string | Uint8Array): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${sequence++}.tmp`)
+  try {
+    writeFileSync(temporary, content, { mode: OWNER_ONLY_FILE, flag: 'wx' })
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw fileError('write', path, error)
+  }
 }
 
 /** Undefined when the file is absent. */

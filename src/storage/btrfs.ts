@@ -95,7 +95,7 @@ function capabilities(addon: NativeAddon, dir: string): Capabilities {
       hint: `mount -o remount,rw "$(findmnt -no TARGET -T '${dir}')"`,
     }
   }
-  return { usable: true, cow: true, quota: true, snapshotsNeedFreeze: true }
+  return { usable: true, cow: true, clonesAreCopies: true, quota: true, snapshotsNeedFreeze: true }
 }
 
 /** Where its file system is not mounted any more, a volume only seems to be absent. */

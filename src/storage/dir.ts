@@ -50,6 +50,7 @@ export function makeDirDriver(paths: Pick<Paths, 'installRoot' | 'allocDir'>): S
     async probe({ dir }) {
       return {
         usable: true,
+        clonesAreCopies: true,
         cow: ALWAYS_REFLINK.includes(statfsSync(dir).type),
         quota: projectQuota(paths, dir),
         snapshotsNeedFreeze: true,

@@ -45,6 +45,11 @@ export type Capabilities =
       readonly usable: true
       /** `clone` and `snapshot` share blocks and take no longer for more data. */
       readonly cow: boolean
+      /**
+       * `clone` is as good as a full copy: neither side ever depends on the other. A copy is made by it even where nobody
+       * asked for one that shares blocks.
+       */
+      readonly clonesAreCopies?: true
       /** A limit on the size of the data can be enforced here; else why not. */
       readonly quota: true | { readonly reason: string; readonly hint: string }
       /** A snapshot of a running container needs it to stand still, so that all files are of one moment. */

@@ -41,7 +41,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   'keys of LXC, and of the design, without effect yet': [
     ['sysctl: { net.ipv4.ip_forward: 1 }', 1, 1, "'sysctl' is not supported yet"],
     ['apparmor: { profile: unconfined }', 1, 1, "'apparmor' is not supported yet"],
-    ['hook: { clone: /x }', 1, 9, "'hook.clone' is not supported yet"],
+    ['proc: { oom_score_adj: 1 }', 1, 1, "'proc' is not supported yet"],
     ['seccomp: { allow_nesting: 1 }', 1, 12, "'seccomp.allow_nesting' is not supported yet"],
     ['limits: { disk: 20G }', 1, 11, "'limits.disk' is not supported yet"],
     ['publish: ["8080:80"]', 1, 1, "'publish' is not supported yet"],

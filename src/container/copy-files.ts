@@ -1,0 +1,65 @@
+/** Files that people put beside config.yaml: hooks, an fstab, included configurations. A copy has its own. */
+import { copyFileSync, lstatSync, mkdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { throwIfAborted } from '../lib/abort.ts'
+import { fileError } from '../platform/files.ts'
+import { copyTree } from '../platform/trees.ts'
+import type { Volume } from '../storage/driver.ts'
+import { movedPaths, type SourceConfig } from './clone-config.ts'
+import { type Container, entriesOf, type StoreContext } from './store.ts'
+
+/** Made anew for a copy, or of no use to it. */
+const OURS: readonly string[] = ['config.yaml', 'record.json', 'volume.json', 'spec.json', 'seccomp.bpf', 'snaps', 'volumes']
+const OURS_TOO = /^\.|\.log(\.\d+)?$|^(creating|pending|destroying)\.(json|yaml)$|\.tmp$|^rootfs(\.\w+)?$|^overlay$|^rootdev$/
+const MOST_TEXT_BYTES = 1024 * 1024
+
+export interface OwnFiles {
+  readonly source: SourceConfig
+  readonly volume?: Volume | undefined
+  /** Below the source's directory. */
+  readonly named: readonly string[]
+}
+
+/** Single files all, directories where the configuration names something in them. */
+export async function copyOwnFiles({ paths, signal }: StoreContext, { source, volume, named }: OwnFiles, to: Container): Promise<void> {
+  const inVolume = JSON.stringify(volume ?? '')
+  const firsts = new Set(named.map((path) => relative(source.dir, path).split('/')[0]))
+  for (const entry of entriesOf(source.dir)) {
+    const from = join(source.dir, entry)
+    if (OURS.includes(entry) || OURS_TOO.test(entry) || inVolume.includes(`${from}"`) || inVolume.includes(`${from}/`)) continue
+    throwIfAborted(signal)
+    const stats = lstatSync(from)
+    if (stats.isSymbolicLink()) symlinkSync(movedPaths(readlinkSync(from), source, to), join(to.dir, entry))
+    else if (stats.isFile()) copyOwnFile(from, join(to.dir, entry), source, to)
+    else if (stats.isDirectory() && firsts.has(entry)) {
+      mkdirSync(join(to.dir, entry), { mode: stats.mode & 0o7777 })
+      await copyTree(paths, from, join(to.dir, entry), { signal })
+    }
+  }
+}
+
+/** After the directory of a container was renamed. Done twice it does nothing more. */
+export function moveOwnFiles(from: Container, to: Container): void {
+  for (const entry of entriesOf(to.dir)) {
+    const path = join(to.dir, entry)
+    if (!OURS.includes(entry) && !OURS_TOO.test(entry) && lstatSync(path).isFile()) rewrite(path, from, to)
+  }
+}
+
+/** A configuration or an fstab names places below the container's directory. */
+function copyOwnFile(from: string, to: string, source: SourceConfig, container: Container): void {
+  try {
+    copyFileSync(from, to)
+    rewrite(to, source, container)
+  } catch (error) {
+    throw fileError('copy', from, error)
+  }
+}
+
+function rewrite(path: string, from: Pick<SourceConfig, 'name' | 'dir'>, to: Container): void {
+  const { size, mode } = statSync(path)
+  if (size > MOST_TEXT_BYTES || (mode & 0o111) !== 0) return
+  const text = readFileSync(path, 'utf8')
+  const moved = movedPaths(text, from, to)
+  if (moved !== text && !text.includes('\0')) writeFileSync(path, moved)
+}

@@ -1,0 +1,213 @@
+/** The making of copies, once it is decided what they shall be: step by step for all of them, each step on the disk before the next. */
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pLimit from 'p-limit'
+import { writeCompiled } from '../compile/write.ts'
+import { throwIfAborted } from '../lib/abort.ts'
+import { loadAddon } from '../platform/addon.ts'
+import { removeFile, writeUnflushed } from '../platform/files.ts'
+import { syncFileSystem } from '../platform/trees.ts'
+import type { Volume } from '../storage/driver.ts'
+import { volumeText } from '../storage/index.ts'
+import type { ConfigPlan, OwnValues } from './clone-config.ts'
+import { copyOwnFiles } from './copy-files.ts'
+import { giveCopyAddresses, type NetworkPlan } from './copy-network.ts'
+import type { CopySource } from './copy-source.ts'
+import { makeCopyVolume, type VolumePlan } from './copy-volume.ts'
+import { dressCopy } from './dress.ts'
+import { runCloneHooks } from './host-hooks.ts'
+import { allocateManyIds, idmapLine } from './ids.ts'
+import type { ContainerRecord, StoreContext } from './store.ts'
+import type { Creation } from './transaction.ts'
+
+/** What all copies have in common. */
+export interface CopyPlan {
+  readonly source: CopySource
+  /** Absent: no root file system. */
+  readonly volume: VolumePlan | undefined
+  readonly network: NetworkPlan
+  readonly config: ConfigPlan
+  readonly hookWords: readonly string[]
+  readonly sharing: boolean
+  readonly keepName: boolean
+}
+
+export interface ClonedContainer {
+  readonly name: string
+  readonly source: string
+  readonly snapshot?: string
+  readonly lxcpath: string
+  /** Storage driver; absent: no root file system. */
+  readonly storage?: string
+  /** It shares blocks with its source by its own wish. */
+  readonly sharing: boolean
+  /** `10.0.4.11/24` or `dhcp` of each interface that was given one. */
+  readonly addresses: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+interface Draft {
+  readonly creation: Creation
+  readonly own: OwnValues
+}
+
+interface Made extends Draft {
+  readonly config: string
+  readonly volume: Volume | undefined
+}
+
+// Copies wait for the disk and for short locks of the store more than for a processor.
+const AT_ONCE = 4
+const HOOK_CONFIG = '.config.yaml.clone'
+
+/** Makes and commits them; the caller undoes what is not committed when this throws. */
+export async function makeCopies(
+  target: StoreContext,
+  plan: CopyPlan,
+  creations: readonly Creation[],
+): Promise<readonly ClonedContainer[]> {
+  const isMany = creations.length > 1
+  const barrier = async (): Promise<void> => {
+    if (isMany) await syncFileSystem(target.paths, target.paths.lxcpath)
+  }
+  const drafts = await draftAll(target, plan, creations)
+  const made = await makeAll(target, plan, drafts, barrier)
+  await barrier()
+  for (const { creation, config } of made) await creation.commitPrepared(config)
+  await barrier()
+  for (const { creation } of made) {
+    await creation.finish()
+    // A cache: whoever needs it next makes it again.
+    await writeCompiled(target.paths, creation.container.name, { justMade: true }).catch(() => undefined)
+  }
+  return made.map((one) => reportOf(target, plan, one))
+}
+
+/** What each has of its own, allocated for all at once. Undone by owner. */
+async function draftAll(target: StoreContext, { source, network }: CopyPlan, creations: readonly Creation[]): Promise<Draft[]> {
+  const { lxcpath } = target.paths
+  const names = creations.map(({ container }) => container.name)
+  const owners = names.map((name) => ({ lxcpath, name }))
+  const ids = source.hasOwnIds ? await allocateManyIds(target, owners) : []
+  const sourceHwaddrs = new Map((source.loaded.config.net ?? []).map(({ hwaddr }, index) => [index, hwaddr ?? '']))
+  const addresses = await giveCopyAddresses(target, network, names, sourceHwaddrs)
+  return creations.map((creation, at) => {
+    const { name, dir } = creation.container
+    const range = ids[at]
+    return { creation, own: { name, dir, ...addresses[at], ...(range === undefined ? {} : { idmap: `"${idmapLine(range)}"` }) } }
+  })
+}
+
+/** All of them, or the error of the first that failed, when nothing is being made any more. */
+async function makeAll(
+  target: StoreContext,
+  plan: CopyPlan,
+  drafts: readonly Draft[],
+  barrier: () => Promise<void>,
+): Promise<readonly Made[]> {
+  await announceAll(plan, drafts)
+  await barrier()
+  const limit = pLimit(AT_ONCE)
+  const text = `copying '${plan.source.container.name}'`
+  let done = 0
+  let hasFailed = false
+  target.onStep?.({ text })
+  const results = await Promise.allSettled(
+    drafts.map((draft) =>
+      limit(async () => {
+        if (hasFailed) return undefined
+        try {
+          const made = await makeOne(plan, draft)
+          if (drafts.length > 1) target.onStep?.({ text, done: ++done, total: drafts.length })
+          return made
+        } catch (error) {
+          hasFailed = true
+          throw error
+        }
+      }),
+    ),
+  )
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+  return results.flatMap((result) => (result.status === 'fulfilled' && result.value !== undefined ? [result.value] : []))
+}
+
+/** Into the journals, so that one flush covers them all. */
+async function announceAll({ volume }: CopyPlan, drafts: readonly Draft[]): Promise<void> {
+  if (volume === undefined) return
+  for (const { creation } of drafts) await creation.willMake(await volume.driver.locate(volume.at(creation.container)))
+}
+
+async function makeOne(plan: CopyPlan, { creation, own }: Draft): Promise<Made> {
+  const { context, container } = creation
+  const { source } = plan
+  throwIfAborted(context.signal)
+  await copyOwnFiles(context, { source: source.config, volume: source.volume, named: plan.config.ownPaths }, container)
+  const volume = plan.volume === undefined ? undefined : await makeCopyVolume(creation, plan.volume)
+  const values = volume === undefined ? own : { ...own, rootfsPath: volumeText(volume) }
+  let config = plan.config.render(values)
+  if (volume !== undefined) config = await dress(plan, creation, volume, config)
+  await creation.prepare({ record: recordOf(context, source), volume })
+  return { creation, own: values, config, volume }
+}
+
+/** The text of config.yaml, which a hook may have changed. */
+async function dress(plan: CopyPlan, { context, container }: Creation, volume: Volume, config: string): Promise<string> {
+  const { driver } = plan.volume ?? {}
+  const { source, keepName, hookWords } = plan
+  return (
+    (await driver?.withMounted(volume, async (mountedAt) => {
+      const root = loadAddon(context.paths.installRoot).openRootfsDir(mountedAt)
+      try {
+        dressCopy(root, keepName ? undefined : container.name)
+      } finally {
+        root.close()
+      }
+      if ((source.loaded.config.hook?.clone ?? []).length === 0) return config
+      const staged = join(container.dir, HOOK_CONFIG)
+      writeUnflushed(staged, config)
+      const { name } = container
+      const call = {
+        name,
+        sourceName: source.container.name,
+        configFile: staged,
+        rootfsPath: volumeText(volume),
+        mountedAt,
+        words: hookWords,
+      }
+      await runCloneHooks(context, source.loaded, call)
+      const changed = readFileSync(staged, 'utf8')
+      await removeFile(staged)
+      return changed
+    })) ?? config
+  )
+}
+
+function recordOf({ paths }: StoreContext, { container, snapshot, record }: CopySource): ContainerRecord {
+  const from = record ?? { version: 1, template: 'none', options: {}, guest: { network: 'none', init: 'sysv' } }
+  return {
+    ...from,
+    version: 1,
+    uuid: randomUUID(),
+    createdAt: new Date().toISOString(),
+    clonedFrom: {
+      lxcpath: container.dir.slice(0, -container.name.length - 1) || paths.lxcpath,
+      name: container.name,
+      ...(snapshot === undefined ? {} : { snapshot }),
+      ...(record === undefined ? {} : { uuid: record.uuid }),
+    },
+  }
+}
+
+function reportOf({ paths }: StoreContext, { source, sharing, network }: CopyPlan, { creation, own, volume }: Made): ClonedContainer {
+  return {
+    name: creation.container.name,
+    source: source.container.name,
+    ...(source.snapshot === undefined ? {} : { snapshot: source.snapshot }),
+    lxcpath: paths.lxcpath,
+    ...(volume === undefined ? {} : { storage: volume.driver }),
+    sharing,
+    addresses: [...(own.addresses?.values() ?? [])],
+    warnings: network.warnings,
+  }
+}
