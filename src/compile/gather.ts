@@ -10,6 +10,7 @@ import { BadValue } from '../lib/fields.ts'
 import { findManagedNetwork, isBridgeName, type ManagedNetwork, networkFile } from '../network/managed-file.ts'
 import { configFile, containerDir, type Paths } from '../platform/paths.ts'
 import type { CompileInput, GuestRecord } from './input.ts'
+import { gatherRootfs } from './rootfs.ts'
 import { checkRootfs, checkShares } from './share-checks.ts'
 
 export interface GatherOptions {
@@ -39,7 +40,8 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     ...(options.text === undefined ? {} : { text: options.text }),
     ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
   })
-  checkRootfs(loaded)
+  const rootfs = gatherRootfs(paths, loaded, containerDir(paths, name))
+  checkRootfs(loaded, rootfs.source)
   const permissions = new PermissionCheck(trustedUid)
   const recordFile = join(containerDir(paths, name), 'record.json')
   // While it is there the root file system is being replaced; a start then asks the compiler, which finishes that first.
@@ -56,12 +58,13 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     isVolatile: options.rcfile !== undefined && statSync(containerDir(paths, name), { throwIfNoEntry: false }) === undefined,
     loaded,
     ...(guest === undefined ? {} : { guest }),
+    ...(rootfs.source === undefined ? {} : { rootfs: rootfs.source }),
     fstab: readFstab(loaded),
     fileShares: checkShares(loaded),
     managed: bridges.networks,
     join: options.join ?? {},
     ...(seccomp === undefined ? {} : { seccomp }),
-    inputs: [...new Set([...loaded.inputs, recordFile, pendingFile, ...bridges.files, ...read])],
+    inputs: [...new Set([...loaded.inputs, recordFile, ...rootfs.inputs, pendingFile, ...bridges.files, ...read])],
   }
 }
 

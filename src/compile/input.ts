@@ -1,7 +1,7 @@
 import type { LoadedConfig } from '../config/loaded.ts'
 import type { FstabEntry } from '../config/mount-values.ts'
 import type { ManagedNetwork } from '../network/managed-file.ts'
-import type { Namespace, Stamp } from '../runtime/spec.ts'
+import type { MountSource, Namespace, Stamp } from '../runtime/spec.ts'
 
 /** What the guest understands, from record.json; absent: a container that no template made, whose files are left alone. */
 export interface GuestRecord {
@@ -20,6 +20,8 @@ export interface CompileInput {
   readonly isVolatile: boolean
   readonly loaded: LoadedConfig
   readonly guest?: GuestRecord
+  /** Absent: rootfs.path is not set. */
+  readonly rootfs?: MountSource
   /** Content of `mount.fstab`. */
   readonly fstab: readonly FstabEntry[]
   /** Sources of `shares` that are plain files. */

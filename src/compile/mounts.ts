@@ -28,18 +28,18 @@ export const autoWords = ({ mount }: Config): readonly AutoMount[] => mount?.aut
 
 function rootfsMount(input: CompileInput): readonly MountEntry[] {
   const { config } = input.loaded
-  const { path, options } = config.rootfs ?? {}
-  if (path === undefined)
+  const { options } = config.rootfs ?? {}
+  if (input.rootfs === undefined)
     throw errorIn(input.loaded, ['rootfs'], 'rootfs.path is not set: there is nothing to start', {
       hint: `add rootfs: { path: "dir:${input.containerDir}/rootfs" }`,
     })
-  if (options?.data) throw errorIn(input.loaded, ['rootfs', 'options'], `rootfs.options: '${options.data}' is no option of a bind mount`)
+  if (options?.data) throw errorIn(input.loaded, ['rootfs', 'options'], `rootfs.options: '${options.data}' is no flag of a mount`)
   const isIdmapped = !isPrivileged(config) && options?.idmap !== 'none'
   return [
     {
       target: '/',
       by: 'monitor',
-      source: { kind: 'bind', path: path.path, recursive: false },
+      source: input.rootfs,
       flags: options?.flags ?? [],
       ...(options?.propagation === undefined ? {} : { propagation: options.propagation }),
       ...(isIdmapped ? { idmap: 'container' } : {}),

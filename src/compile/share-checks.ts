@@ -2,6 +2,7 @@
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { errorIn, type LoadedConfig } from '../config/loaded.ts'
+import type { MountSource } from '../runtime/spec.ts'
 
 /** Sources that are no directories.
  *  @throws ConfigError for a missing source, and for `root` where others could reach what the guest's root makes */
@@ -32,9 +33,10 @@ export function checkShares(loaded: LoadedConfig): ReadonlySet<string> {
  * The guest's root makes files there that are the host root's on the disk, setuid ones too: nobody else may reach them.
  * @throws ConfigError
  */
-export function checkRootfs(loaded: LoadedConfig): void {
+export function checkRootfs(loaded: LoadedConfig, source: MountSource | undefined): void {
   const { rootfs, idmap } = loaded.config
-  const path = rootfs?.path?.path
+  if (source?.kind === 'loop') checkImage(loaded, source.file)
+  const path = writtenPlace(source)
   // With shifted owners a setuid file is a nobody's.
   const isShifted = (idmap?.length ?? 0) > 0 && rootfs?.options?.idmap === 'none'
   if (path === undefined || isShifted) return
@@ -48,6 +50,20 @@ export function checkRootfs(loaded: LoadedConfig): void {
       hint: `chmod go-rwx ${dirname(path)}, or put it below a directory that only root may enter`,
     },
   )
+}
+
+/** The directory of this host where what the guest writes shows up; other kinds show nowhere. */
+function writtenPlace(source: MountSource | undefined): string | undefined {
+  return source?.kind === 'bind' ? source.path : source?.kind === 'overlay' ? source.upper : undefined
+}
+
+/** In an image file no mode protects the guest's secrets; and who may write it feeds the kernel a file system of his own. */
+function checkImage(loaded: LoadedConfig, file: string): void {
+  const status = statSync(file, { throwIfNoEntry: false })
+  if (status === undefined || (status.mode & 0o006) === 0 || !isReachable(file, status)) return
+  throw errorIn(loaded, ['rootfs', 'path'], `cannot use '${file}' as root file system: every user of the host can read it`, {
+    hint: `chmod 600 ${file}`,
+  })
 }
 
 /** Whether others can get there: all of the way must let them through. */

@@ -41,7 +41,7 @@ net.N.script.up|list of commands|none|Run on the host when the interface was mad
 net.N.script.down|list of commands|none|Run on the host before the interface goes.
 net.N.veth.mode|bridge|bridge|How the host's end is connected.
 net.N.veth.pair|interface|vethXXXXXX|The name of the host's end.
-rootfs.path|[dir:]/path|none|The root file system.
+rootfs.path|[DRIVER:]path|none|The root file system: a directory as [dir:]/path, btrfs:/path, zfs:pool/dataset, lvm:/dev/vg/lv, loop:/file, or overlay:LOWER[:LOWER…]:UPPER with the top layer first.
 rootfs.mount|path|below the run directory|Where it is mounted before it becomes the root; hooks see it as LXC_ROOTFS_MOUNT.
 rootfs.options|mount options|idmap=container where idmap is set|Options of its mount. idmap=none: its files have shifted owners already.
 rootfs.managed|yes or no|1|0: the storage is never removed by \`destroy\`.

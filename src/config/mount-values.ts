@@ -1,20 +1,34 @@
 /** Parsers of what is mounted: root file system, fstab lines, automatic mounts, shares. Throw BadValue. */
 import { BadValue, type Scalar } from '../lib/fields.ts'
 import { absolutePath, text } from '../lib/values.ts'
+import type { DriverName } from '../storage/driver.ts'
 
 export interface RootfsPath {
-  readonly driver: 'dir'
+  readonly driver: DriverName
+  /** What the driver reads. */
   readonly path: string
 }
 
-const LATER_DRIVERS: readonly string[] = ['btrfs', 'zfs', 'lvm', 'loop', 'overlay', 'overlayfs', 'nbd', 'rbd']
+const DRIVERS: Readonly<Record<string, DriverName>> = {
+  dir: 'dir',
+  btrfs: 'btrfs',
+  zfs: 'zfs',
+  lvm: 'lvm',
+  loop: 'loop',
+  overlay: 'overlay',
+  // LXC's older spelling.
+  overlayfs: 'overlay',
+}
+const DRIVER_HINT = `use /path, or ${Object.values(DRIVERS).slice(0, -1).join(':, ')}: before it`
 
-/** `[dir:]/path` */
+/** `[DRIVER:]PATH`; without a driver a directory. Only the driver knows what else its path must be. */
 export function rootfsPath(value: Scalar): RootfsPath {
-  const [, driver = 'dir', path = ''] = /^(?:([a-z]+):)?(.*)$/s.exec(text(value)) ?? []
-  if (LATER_DRIVERS.includes(driver)) throw new BadValue(`storage '${driver}' is not supported yet`, 'use dir:/path')
-  if (driver !== 'dir') throw new BadValue(`'${driver}' is no storage driver`, 'use dir:/path')
-  return { driver, path: absolutePath(path) }
+  const [, word = 'dir', path = ''] = /^(?:([a-z]+):)?(.*)$/s.exec(text(value)) ?? []
+  if (['nbd', 'rbd'].includes(word)) throw new BadValue(`storage '${word}' is not supported yet`, DRIVER_HINT)
+  const driver = DRIVERS[word]
+  if (driver === undefined) throw new BadValue(`'${word}' is no storage driver`, DRIVER_HINT)
+  if (path === '') throw new BadValue(`'${value}' names no root file system`, DRIVER_HINT)
+  return { driver, path: driver === 'dir' ? absolutePath(path) : path }
 }
 
 export const MOUNT_FLAGS: readonly string[] =

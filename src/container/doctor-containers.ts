@@ -8,7 +8,7 @@ import { findManagedNetwork } from '../network/managed-file.ts'
 import { listLinks } from '../network/managed-host.ts'
 import { isRoot } from '../platform/host.ts'
 import type { Paths } from '../platform/paths.ts'
-import type { Spec } from '../runtime/spec.ts'
+import type { MountSource, Spec } from '../runtime/spec.ts'
 import { type Finding, Findings } from './doctor-report.ts'
 import {
   type Container,
@@ -118,8 +118,23 @@ async function checkLinks(paths: Paths, { name, network }: Spec, found: Findings
   }
 }
 
+/** What a mount needs to be there on this host. */
+function placesOf(source: MountSource | undefined): readonly string[] {
+  switch (source?.kind) {
+    case 'bind':
+      return [source.path]
+    case 'overlay':
+      return [...source.lowers, ...(source.upper === undefined ? [] : [source.upper])]
+    case 'loop':
+      return [source.file]
+    case 'block':
+      return [source.device]
+    default:
+      return []
+  }
+}
+
 function checkRootfs({ name, mounts }: Spec, found: Findings): void {
-  const source = mounts[0]?.source
-  if (source?.kind === 'bind' && !existsSync(source.path))
-    found.block(`'${name}': its root file system ${source.path} does not exist`, `tslxc config edit ${name}`)
+  const missing = placesOf(mounts[0]?.source).find((path) => !existsSync(path))
+  if (missing !== undefined) found.block(`'${name}': its root file system ${missing} does not exist`, `tslxc config edit ${name}`)
 }

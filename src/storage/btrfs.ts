@@ -66,7 +66,7 @@ export function makeBtrfsDriver(paths: Pick<Paths, 'installRoot'>): StorageDrive
       if (!(await addon().btrfsDestroy(volume.path))) await removeTree(paths, volume.path)
     },
     withMounted: (volume, use) => use(volume.path),
-    rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: true }),
+    rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: false }),
     dependents: async () => [],
     resize: (volume, bytes) => limit(addon(), volume, bytes),
     usage: (volume) => usage(addon(), volume),

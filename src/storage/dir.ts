@@ -66,7 +66,7 @@ export function makeDirDriver(paths: Pick<Paths, 'installRoot' | 'allocDir'>): S
       await removeTree(paths, volume.path)
     },
     withMounted: (volume, use) => use(volume.path),
-    rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: true }),
+    rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: false }),
     dependents: async () => [],
     resize: (volume, sizeBytes) => resize(paths, volume, sizeBytes),
     usage: (volume) => usage(addon(), volume),

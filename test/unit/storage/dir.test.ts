@@ -26,7 +26,7 @@ describe.skipIf(rootOnly)('dir', () => {
     writeFileSync(join(volume.path, 'file'), 'x')
     const clone = await driver.clone(volume, at('db'))
     expect(await driver.withMounted(clone, async (root) => readFileSync(join(root, 'file'), 'utf8'))).toBe('x')
-    expect(driver.rootfsPlan(clone)).toEqual({ kind: 'bind', path: join(dir, 'db/rootfs'), recursive: true })
+    expect(driver.rootfsPlan(clone)).toEqual({ kind: 'bind', path: join(dir, 'db/rootfs'), recursive: false })
     await driver.destroy(volume)
     await driver.destroy(volume)
     expect(readdirSync(join(dir, 'web'))).toEqual([])
