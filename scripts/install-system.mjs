@@ -1,7 +1,8 @@
 // npm run install-system -- [--prefix /usr/local] [--uninstall]
 // Installs the built checkout: program, links, man pages, completion, configuration. Containers are never touched, running ones go on.
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -98,9 +99,22 @@ function installAround(manifest, prefix) {
   for (const verb of verbs) manifest.link('tslxc', join(bash, verb))
   manifest.file(join(checkout, 'completion/zsh/_tslxc'), join(prefix, 'share/zsh/site-functions/_tslxc'))
   manifest.file(join(checkout, 'completion/fish/tslxc.fish'), join(prefix, 'share/fish/vendor_completions.d/tslxc.fish'))
+  installUnits(manifest, prefix)
   for (const name of ['tslxc.yaml', 'default.yaml']) {
     const file = join(checkout, 'conf', name)
     if (existsSync(file)) manifest.adminFile(file, join(hostRoot, '/etc/tslxc', name))
+  }
+}
+
+/** Carries out the schedules of snapshots. systemd alone reads it; the timer is switched on by the admin. */
+function installUnits(manifest, prefix) {
+  const units = join(prefix, 'lib/systemd/system')
+  for (const name of filesIn(join(checkout, 'conf/systemd'))) {
+    const text = readFileSync(join(checkout, 'conf/systemd', name), 'utf8').replaceAll('@PREFIX@', prefix)
+    const filled = join(mkdtempSync(join(tmpdir(), 'tslxc-units-')), name)
+    writeFileSync(filled, text)
+    manifest.file(filled, join(units, name))
+    rmSync(dirname(filled), { recursive: true })
   }
 }
 

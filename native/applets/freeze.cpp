@@ -1,3 +1,8 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+
 #include "../base/json.hpp"
 #include "../base/text.hpp"
 #include "../monitor/client.hpp"
@@ -37,7 +42,38 @@ std::string state_json(const std::string &name, RunState state) {
 	return out.done();
 }
 
+/** Says that it stands still and waits for the end of standard input, which comes however the one at its other end ended. */
+void wait_for_end_of_input() {
+	constexpr std::string_view word = "frozen\n";
+	[[maybe_unused]] const ssize_t ignored = ::write(STDOUT_FILENO, word.data(), word.size());
+	std::array<char, 4096> rest;
+	ssize_t count = 0;
+	do {
+		count = ::read(STDIN_FILENO, rest.data(), rest.size());
+	} while (count > 0 || (count < 0 && errno == EINTR));
+}
+
+int hold_one(const Invocation &invocation, const std::string &name) {
+	const bool was_frozen = require_running(invocation, name).state == RunState::frozen;
+	for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
+		::signal(number, SIG_IGN);
+	}
+	if (!was_frozen) {
+		ask(invocation, name, [](const std::string &run_dir) { request_freeze(run_dir, freeze_timeout_ms); });
+	}
+	wait_for_end_of_input();
+	// It may have been stopped meanwhile, which thaws it.
+	if (!was_frozen && observe(invocation.paths.run_dir(name)).state.state == RunState::frozen) {
+		ask(invocation, name, request_unfreeze);
+	}
+	return 0;
+}
+
 int freeze_one(const Invocation &invocation, const std::string &name, std::string &json) {
+	if (invocation.has("hold")) {
+		json = state_json(name, RunState::running);
+		return hold_one(invocation, name);
+	}
 	if (require_running(invocation, name).state != RunState::frozen) {
 		ask(invocation, name, [](const std::string &run_dir) { request_freeze(run_dir, freeze_timeout_ms); });
 	}

@@ -90,6 +90,13 @@ console.rotate|yes or no|0|A full log file becomes FILE.1.
 prlimit.NAME|SOFT:HARD, one for both, or unlimited|inherited|Resource limits of init, as \`nofile: 1024:4096\`; getrlimit(2).
 log.file|file|NAME.log beside config.yaml|Where the monitor and the start write their log.
 log.level|level|ERROR|How much they write.
+snapshots.schedule|minute hour day month weekday|none|When \`snapshot --due\` takes a snapshot, as in crontab(5), in local time; @hourly, @daily and their like too. Of several times that were missed one is made up. It counts from the first \`--due\` that sees it.
+snapshots.keep.hourly|number|0|Of the snapshots that the schedule took: the newest of an hour stays, for the latest hours that have one, this many. Without any number all stay. Those made by hand always do.
+snapshots.keep.daily|number|0|As above, of a day.
+snapshots.keep.weekly|number|0|As above, of an ISO week.
+snapshots.keep.monthly|number|0|As above, of a month.
+snapshots.keep.yearly|number|0|As above, of a year.
+snapshots.expires|length of time|never|After which time a snapshot that the schedule took goes anyway: 12h, 7d, 3months.
 start.auto|yes or no|0|Start at boot.
 start.delay|seconds|0|How long to wait before the next one.
 start.order|number|0|Lower ones come first.

@@ -25,6 +25,7 @@ import {
   signal,
   size,
 } from './scalars.ts'
+import { duration, schedule } from './schedule-values.ts'
 
 const MAX_INT = 2_147_483_647
 const MAX_ID = 4_294_967_294
@@ -89,6 +90,9 @@ const hook = group({
   destroy: list(commandLine),
 })
 
+/** Of snapshots to keep. */
+const count = field(integer(0, 10_000))
+
 export const containerSchema = z.strictObject({
   include: list(text),
   uts: group({ name: field(hostName) }),
@@ -122,6 +126,11 @@ export const containerSchema = z.strictObject({
   }),
   prlimit: namedValues({}, knownRlimit, rlimitValue),
   log: group({ file: field(absolutePath), level: field(logLevel) }),
+  snapshots: group({
+    schedule: field(schedule),
+    keep: group({ hourly: count, daily: count, weekly: count, monthly: count, yearly: count }),
+    expires: field(duration),
+  }),
   start: group({ auto: field(yesNo), delay: field(integer(0, MAX_INT)), order: field(integer(-MAX_INT, MAX_INT)) }),
   group: list(text),
   dns: list(nameServerOrNone),

@@ -1,6 +1,6 @@
 /** Holding a running container still while its root file system is read, so that all its files are of one moment. */
 import { syncFileSystem } from '../platform/trees.ts'
-import { freezeContainer, unfreezeContainer } from '../runtime/native-program.ts'
+import { whileFrozen } from '../runtime/native-program.ts'
 import type { Capabilities } from '../storage/driver.ts'
 import { type StoreContext, stateOf } from './store.ts'
 
@@ -21,13 +21,14 @@ export async function quiesced<T>(
   if (!capabilities.snapshotsNeedFreeze || state === 'STOPPED' || state === 'FROZEN') return { result: await action() }
   // What is written back now need not be while it stands still.
   if (initPid !== undefined) await syncFileSystem(paths, `/proc/${initPid}/root`).catch(() => undefined)
-  await freezeContainer(paths, name)
-  const frozenAt = performance.now()
-  let result: T
-  try {
-    result = await action()
-  } finally {
-    await unfreezeContainer(paths, name)
-  }
-  return { result, frozenMs: performance.now() - frozenAt }
+  let frozenMs = 0
+  const result = await whileFrozen(paths, name, async () => {
+    const frozenAt = performance.now()
+    try {
+      return await action()
+    } finally {
+      frozenMs = performance.now() - frozenAt
+    }
+  })
+  return { result, frozenMs }
 }

@@ -1,35 +1,45 @@
 /** Putting a snapshot into the place of what a container is now. */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writeCompiled } from '../compile/write.ts'
 import { StateError } from '../lib/errors.ts'
 import { readTextIfPresent } from '../platform/files.ts'
 import { driverOf } from '../storage/index.ts'
 import { replaceVolume } from './pending.ts'
+import { requireFreeAddresses, withPresentIds } from './restore-config.ts'
 import { lockExisting } from './settle.ts'
 import { findSnapshot } from './snapshot-store.ts'
 import { type Container, poolOf, readVolumeIn, type StoreContext, stateOf } from './store.ts'
 import { requireVolume } from './volume-records.ts'
 
+export interface RestoreRequest {
+  readonly snapshot: string
+  /** The files alone. */
+  readonly keepConfig?: boolean
+}
+
 export interface RestoreReport {
   readonly name: string
   readonly snapshot: string
+  readonly configKept: boolean
 }
 
 /**
  * Makes a stopped container what it was when a snapshot was taken: its root file system and its configuration. Until the
- * new content is in place the old one is there. All snapshots stay.
- * @throws NotFoundError; StateError when it runs
+ * new content is in place the old one is there. All snapshots stay. The id range stays what it is now.
+ * @throws NotFoundError; StateError when it runs; ExistsError when an address of then is another container's now
  */
-export async function restoreSnapshot(context: StoreContext, name: string, snapshot: string): Promise<RestoreReport> {
+export async function restoreSnapshot(context: StoreContext, name: string, request: RestoreRequest): Promise<RestoreReport> {
   using held = await lockExisting(context, name, 'restore')
   const { container } = held
-  const { dir, name: found } = await findSnapshot(container, snapshot, 'restore')
+  const { dir, name: found } = await findSnapshot(container, request.snapshot, 'restore')
   requireStopped(context, container)
   const { paths, signal } = context
   const old = await requireVolume(paths, container, 'restore')
   const kept = await readVolumeIn(dir)
   if (kept === undefined) throw new StateError('state', `cannot restore '${name}': snapshot '${found}' has no volume.json`)
   const driver = driverOf(paths, kept)
-  const config = await readTextIfPresent(join(dir, 'config.yaml'))
+  const config = request.keepConfig ? undefined : await configOf(context, container, dir)
   context.onStep?.({ text: `restoring '${name}' from '${found}'` })
   await replaceVolume(context, container, {
     old,
@@ -38,7 +48,17 @@ export async function restoreSnapshot(context: StoreContext, name: string, snaps
     make: (at) => driver.clone(kept, at, { signal }),
     ...(config === undefined ? {} : { config }),
   })
-  return { name, snapshot: found }
+  // So that the next start needs no Node. A configuration that can't be compiled is told at the start.
+  await writeCompiled(paths, name, { justMade: true }).catch(() => undefined)
+  return { name, snapshot: found, configKept: config === undefined }
+}
+
+/** The snapshot's, with the id range of now. */
+async function configOf({ paths }: StoreContext, container: Container, dir: string): Promise<string | undefined> {
+  const text = await readTextIfPresent(join(dir, 'config.yaml'))
+  if (text === undefined) return undefined
+  await requireFreeAddresses(paths, container, text)
+  return withPresentIds(container.configFile, text, await readFile(container.configFile, 'utf8'))
 }
 
 function requireStopped({ paths }: StoreContext, { name }: Container): void {

@@ -45,9 +45,12 @@ export const snapshotRef = (container: Container, snapshot: string, pool: Pool =
   pool,
 })
 
+/** What stands where snapshots are, without files of ours beside them. */
+const places = (container: Container): string[] => entriesOf(snapshotsDir(container)).filter((name) => nameProblem(name) === undefined)
+
 /** Of those that exist, in no order. */
 export const snapshotNames = (container: Container): string[] =>
-  entriesOf(snapshotsDir(container)).filter((name) => existsSync(join(snapshotDir(container, name), SNAPSHOT)))
+  places(container).filter((name) => existsSync(join(snapshotDir(container, name), SNAPSHOT)))
 
 /** Oldest first. */
 export async function listSnapshots(container: Container): Promise<readonly Snapshot[]> {
@@ -86,7 +89,7 @@ export function checkSnapshotName(name: string): void {
 
 /** LXC's: `snap` and the lowest free number. */
 export function nextSnapshotName(container: Container): string {
-  const taken = new Set(entriesOf(snapshotsDir(container)))
+  const taken = new Set(places(container))
   let number = 0
   while (taken.has(`snap${number}`)) number++
   return `snap${number}`
@@ -94,7 +97,7 @@ export function nextSnapshotName(container: Container): string {
 
 /** Volumes of the snapshots of a container, of half-made and half-removed ones too; in no order. */
 export async function snapshotVolumes(container: Container): Promise<readonly Volume[]> {
-  const names = entriesOf(snapshotsDir(container))
+  const names = places(container)
   const found = await Promise.all(names.map((name) => volumesIn(snapshotDir(container, name))))
   return found.flat()
 }
@@ -108,7 +111,7 @@ async function volumesIn(dir: string): Promise<readonly Volume[]> {
 /** Under the container's lock: finishes removals and undoes snapshots that a crash broke off. Whether there were any. */
 export async function sweepSnapshots(context: StoreContext, container: Container): Promise<boolean> {
   let swept = false
-  for (const name of entriesOf(snapshotsDir(container))) {
+  for (const name of places(container)) {
     const dir = snapshotDir(container, name)
     if (existsSync(join(dir, SNAPSHOT))) {
       if (!existsSync(join(dir, CREATING))) continue

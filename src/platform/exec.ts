@@ -59,6 +59,29 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
 }
 
 /**
+ * Runs `action` in the middle of a program that does something, says a line, and undoes it when its standard input ends,
+ * which it does when `action` is over or this process has died.
+ * @throws CommandError when the program fails, `action` then did not run or its result is lost
+ */
+export async function runWhile<T>(argv: readonly string[], options: Pick<RunOptions, 'env'>, action: () => Promise<T>): Promise<T> {
+  const { execa } = await import('execa')
+  // No signal reaches it: a process group's Ctrl-C is for us to answer.
+  const child = execa(argv[0] ?? '', argv.slice(1), { ...execaOptions(options), stdin: 'pipe' })
+  const said = new Promise<true>((resolve) => child.stdout.once('data', () => resolve(true)))
+  const early = await Promise.race([said, child])
+  if (early !== true) throw failure(argv, options, early)
+  let result: T
+  try {
+    result = await action()
+  } finally {
+    child.stdin.end()
+  }
+  const end = await child
+  if (end.exitCode !== 0) throw failure(argv, options, end)
+  return result
+}
+
+/**
  * Runs a program on the caller's own terminal and answers its exit code, 128 + signal when it was killed.
  * @throws HostError when it is not installed
  */

@@ -1,6 +1,6 @@
 /** Running verbs that are the native program's, from functions that need their effect. */
 import { join } from 'node:path'
-import { run } from '../platform/exec.ts'
+import { run, runWhile } from '../platform/exec.ts'
 import type { Paths } from '../platform/paths.ts'
 
 export const nativeProgram = (paths: Pick<Paths, 'installRoot'>): string => join(paths.installRoot, 'dist/tslxc')
@@ -30,12 +30,11 @@ export async function stopContainer(paths: Paths, name: string, options: StopOpt
   })
 }
 
-/** @throws CommandError */
-export async function freezeContainer(paths: Paths, name: string): Promise<void> {
-  await run([nativeProgram(paths), 'freeze', '-P', paths.lxcpath, name], { env: { TSLXC_ROOT: paths.root } })
-}
-
-/** @throws CommandError */
-export async function unfreezeContainer(paths: Paths, name: string): Promise<void> {
-  await run([nativeProgram(paths), 'unfreeze', '-P', paths.lxcpath, name], { env: { TSLXC_ROOT: paths.root } })
+/**
+ * Runs `action` while a container stands still. It goes on when that is over, also when this process is killed. One that
+ * is frozen already stays so.
+ * @throws CommandError when it can't be frozen
+ */
+export async function whileFrozen<T>(paths: Paths, name: string, action: () => Promise<T>): Promise<T> {
+  return await runWhile([nativeProgram(paths), 'freeze', '-P', paths.lxcpath, '--hold', name], { env: { TSLXC_ROOT: paths.root } }, action)
 }

@@ -43,7 +43,7 @@ const verbs: Record<string, () => Promise<unknown>> = {
   create,
   destroy: () => destroyContainer(context, 'web', { force: true, snapshots: true }),
   snapshot: () => takeSnapshot(context, 'web', { snapshot: 'taken', note: 'whole' }),
-  restore: () => restoreSnapshot(context, 'web', 'snap0'),
+  restore: () => restoreSnapshot(context, 'web', { snapshot: 'snap0' }),
   remove: () => removeSnapshots(context, 'web', 'ALL'),
 }
 

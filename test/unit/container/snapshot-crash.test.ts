@@ -71,7 +71,7 @@ describe('a restore that was killed', () => {
       expect(left.sort()).toEqual(WHOLE)
       expect((await listSnapshots(container)).map(({ name }) => name)).toEqual(['snap0'])
       // and it can be done again
-      await restoreSnapshot(trial, 'web', 'snap0')
+      await restoreSnapshot(trial, 'web', { snapshot: 'snap0' })
       expect(await contentOf(container)).toBe('new')
     }
     expect(seen.old).toBeGreaterThan(5)
