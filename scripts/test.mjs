@@ -41,6 +41,9 @@ const PACKAGES = [
   ['mke2fs', 'e2fsprogs'],
   ['mkfs.btrfs', 'btrfs-progs'],
   ['getfattr', 'attr'],
+  ['lvs', 'lvm2'],
+  ['thin_check', 'thin-provisioning-tools'],
+  ['mkfs.xfs', 'xfsprogs'],
 ]
 
 function environment(extra = {}) {

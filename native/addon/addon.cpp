@@ -120,6 +120,7 @@ std::uint32_t uint_argument(const Napi::CallbackInfo &info, std::size_t index) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
 	export_btrfs(env, exports);
+	export_grow(env, exports);
 	export_locks(env, exports);
 	export_state(env, exports);
 	export_rootfs_dir(env, exports);

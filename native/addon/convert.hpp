@@ -68,6 +68,7 @@ std::string string_argument(const Napi::CallbackInfo &info, std::size_t index);
 std::uint32_t uint_argument(const Napi::CallbackInfo &info, std::size_t index);
 
 void export_btrfs(Napi::Env env, Napi::Object exports);
+void export_grow(Napi::Env env, Napi::Object exports);
 void export_locks(Napi::Env env, Napi::Object exports);
 void export_state(Napi::Env env, Napi::Object exports);
 void export_rootfs_dir(Napi::Env env, Napi::Object exports);

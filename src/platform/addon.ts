@@ -124,6 +124,8 @@ export interface NativeAddon {
   projectAccount(path: string, id: number): { usedBytes: number; limitBytes: number; entries: number } | undefined
   /** In bytes; 0: none. */
   setProjectLimit(path: string, id: number, bytes: number): void
+  /** Grows the mounted ext4, xfs or btrfs with this root to `bytes`, the size of its device. */
+  growFilesystem(root: string, bytes: number): Promise<void>
   /** Undefined where it is absent or not on btrfs. */
   btrfsInspect(path: string): BtrfsInspection | undefined
   /** An empty subvolume, root's, 0755. @throws ExistsError */
@@ -194,6 +196,7 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     setProject: (path, id) => translatedAsync(() => raw.setProject(absolute(path), id)),
     projectAccount: (path, id) => translated(() => raw.projectAccount(absolute(path), id)),
     setProjectLimit: (path, id, bytes) => translated(() => raw.setProjectLimit(absolute(path), id, bytes)),
+    growFilesystem: (root, bytes) => translatedAsync(() => raw.growFilesystem(absolute(root), bytes)),
     btrfsInspect: (path) => translated(() => raw.btrfsInspect(absolute(path))),
     btrfsCreate: (path) => translatedAsync(() => raw.btrfsCreate(absolute(path))),
     btrfsSnapshot: (from, to, readOnly) => translatedAsync(() => raw.btrfsSnapshot(absolute(from), absolute(to), readOnly)),

@@ -4,10 +4,12 @@ import type { Paths } from '../platform/paths.ts'
 import { makeBtrfsDriver } from './btrfs.ts'
 import { makeDirDriver } from './dir.ts'
 import type { DriverName, StorageDriver, Volume } from './driver.ts'
+import { makeLvmDriver } from './lvm.ts'
 
 const MAKERS = {
   dir: makeDirDriver,
   btrfs: makeBtrfsDriver,
+  lvm: makeLvmDriver,
 } satisfies Partial<Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>>
 
 export const driverNames: readonly DriverName[] = Object.keys(MAKERS) as DriverName[]
