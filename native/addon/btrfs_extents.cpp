@@ -7,13 +7,13 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <memory>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "../base/error.hpp"
@@ -30,10 +30,14 @@ struct Extent {
 	/** 0: it stands in the metadata. */
 	std::uint64_t address;
 	std::uint64_t bytes;
+	/** Of the transaction that wrote it. */
+	std::uint64_t generation;
 };
 
 struct Count {
 	Usage &usage;
+	std::uint64_t since;
+	bool with_exclusive;
 	std::unordered_set<std::uint64_t> seen, own;
 };
 
@@ -51,9 +55,9 @@ Files files_of(int fd, std::uint64_t tree) {
 		btrfs_file_extent_item item{};
 		std::memcpy(&item, text.data(), std::min(text.size(), sizeof item));
 		if (item.type == BTRFS_FILE_EXTENT_INLINE) {
-			files[header.objectid].push_back({header.offset, 0, text.size() - std::min(text.size(), inline_start)});
+			files[header.objectid].push_back({header.offset, 0, text.size() - std::min(text.size(), inline_start), item.generation});
 		} else if (item.disk_bytenr != 0) { // else a hole
-			files[header.objectid].push_back({header.offset, item.disk_bytenr, item.disk_num_bytes});
+			files[header.objectid].push_back({header.offset, item.disk_bytenr, item.disk_num_bytes, item.generation});
 		}
 	});
 	return files;
@@ -104,31 +108,49 @@ std::map<std::uint64_t, std::uint64_t> own_ranges(int file) {
 	}
 }
 
-void count_file(int fd, std::uint64_t inode, const std::vector<Extent> &extents, Count &count) {
+bool is_own(const std::map<std::uint64_t, std::uint64_t> &ranges, std::uint64_t offset) {
+	auto range = ranges.upper_bound(offset);
+	return range != ranges.begin() && (--range)->second > offset;
+}
+
+void count_file(int fd, std::uint64_t inode, std::uint64_t counted_from, const std::vector<Extent> &extents, Count &count) {
 	std::optional<std::map<std::uint64_t, std::uint64_t>> own;
 	for (const Extent &extent : extents) {
-		if (extent.address == 0) {
+		if (extent.address == 0 || count.seen.insert(extent.address).second) {
 			count.usage.referenced += extent.bytes;
+			count.usage.uncounted += extent.generation < counted_from ? extent.bytes : 0;
+		}
+		if (extent.address == 0) {
 			count.usage.exclusive += extent.bytes;
 			continue;
 		}
-		if (count.seen.insert(extent.address).second) {
-			count.usage.referenced += extent.bytes;
+		if (!count.with_exclusive) {
+			continue;
 		}
 		if (!own) {
 			const Fd file = open_inode(fd, inode);
 			own = file ? own_ranges(file.get()) : std::map<std::uint64_t, std::uint64_t>();
 		}
-		auto range = own->upper_bound(extent.offset);
-		if (range != own->begin() && (--range)->second > extent.offset && count.own.insert(extent.address).second) {
+		if (is_own(*own, extent.offset) && count.own.insert(extent.address).second) {
 			count.usage.exclusive += extent.bytes;
 		}
 	}
 }
 
+/** Of a snapshot: what it began with counts for its source. The snapshot was made at the end of its transaction. */
+std::uint64_t first_own_generation(int fd, const std::string &shown) {
+	btrfs_ioctl_get_subvol_info_args info{};
+	if (::ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0) {
+		fail(cat("cannot look at the subvolume '", shown, "'"), shown, errno);
+	}
+	static constexpr std::uint8_t none[BTRFS_UUID_SIZE] = {};
+	return std::memcmp(info.parent_uuid, none, sizeof none) == 0 ? 0 : info.otransid + 1;
+}
+
 void count_subvolume(int fd, std::uint64_t id, const std::string &shown, Count &count) {
+	const std::uint64_t counted_from = std::max(count.since, first_own_generation(fd, shown));
 	for (const auto &[inode, extents] : files_of(fd, id)) {
-		count_file(fd, inode, extents, count);
+		count_file(fd, inode, counted_from, extents, count);
 	}
 	for (const Nested &nested : nested_in(fd, id, shown)) {
 		count_subvolume(open_nested(fd, nested, shown).get(), nested.id, cat(shown, "/", nested.path), count);
@@ -136,8 +158,8 @@ void count_subvolume(int fd, std::uint64_t id, const std::string &shown, Count &
 }
 } // namespace
 
-void count_extents(int fd, const std::string &shown, Usage &usage) {
-	Count count{usage, {}, {}};
+void count_extents(int fd, const std::string &shown, std::uint64_t since, bool with_exclusive, Usage &usage) {
+	Count count{usage, since, with_exclusive, {}, {}};
 	count_subvolume(fd, subvolume_id(fd, shown), shown, count);
 }
 

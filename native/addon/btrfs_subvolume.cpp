@@ -107,7 +107,7 @@ void snapshot_nested(const Source &outer, const Nested &nested, int target_fd, b
 	snapshot_into(inner_fd.get(), parent.fd(), name, false, inside);
 	parent.restore_times(inside);
 	const Fd made = open_directory(parent.fd(), name, inside);
-	clear_limit(made.get());
+	clear_limit(parent.fd(), subvolume_id(made.get(), inside));
 	fill({inner_fd.get(), nested.id, outer.sealed, inner_shown}, made.get(), seal, inside);
 	if (seal && before && ::fsetxattr(made.get(), was_read_only, "", 0, 0) < 0) {
 		fail(cat("cannot set an attribute of '", inside, "'"), inside, errno);
@@ -138,7 +138,6 @@ void delete_tree(int fd, std::uint64_t id, const std::string &shown) {
 	btrfs_ioctl_vol_args_v2 args{};
 	args.flags = BTRFS_SUBVOL_SPEC_BY_ID;
 	args.subvolid = id;
-	forget_relation(fd, id);
 	if (::ioctl(fd, BTRFS_IOC_SNAP_DESTROY_V2, &args) < 0) {
 		fail(cat("cannot delete the subvolume '", shown, "'"), shown, errno);
 	}
@@ -172,7 +171,7 @@ void snapshot_subvolume(const std::string &from, const std::string &to, bool rea
 	snapshot_into(source.get(), dir.get(), place.name, read_only && plain, to);
 	try {
 		const Fd made = open_directory(dir.get(), place.name, to);
-		clear_limit(made.get());
+		clear_limit(dir.get(), subvolume_id(made.get(), to));
 		if (!plain) {
 			fill({source.get(), id, is_read_only(source.get(), from), from}, made.get(), read_only, to);
 			if (read_only) {
@@ -196,6 +195,9 @@ bool delete_subvolume(const std::string &path) {
 		return false;
 	}
 	const std::vector<std::uint64_t> ids = tree_ids(fd.get(), path);
+	// Deleting takes metadata too, of which one at its limit has none left.
+	forget_relations(dir.get(), ids);
+	clear_limit(dir.get(), ids.front());
 	delete_tree(fd.get(), ids.front(), path);
 	fd.reset();
 	remove_qgroups(dir.get(), ids);

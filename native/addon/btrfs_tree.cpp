@@ -23,6 +23,8 @@ namespace {
 constexpr std::uint64_t highest = std::numeric_limits<std::uint64_t>::max();
 // Of later headers than those of g++ 12's distribution.
 constexpr std::uint64_t status_simple_mode = 1ULL << 3; // BTRFS_QGROUP_STATUS_FLAG_SIMPLE_MODE, Linux 6.7
+/** Then one field more follows: enable_gen. */
+constexpr std::size_t status_size = sizeof(btrfs_qgroup_status_item);
 
 /** The path of a directory beneath its subvolume, with a slash at its end; empty for the subvolume itself. */
 std::string directory_path(int fd, std::uint64_t tree, std::uint64_t directory, const std::string &shown) {
@@ -161,6 +163,9 @@ QuotaState quota_state(int fd) {
 		std::memcpy(&status, item.data(), sizeof status);
 		if ((status.flags & BTRFS_QGROUP_STATUS_FLAG_ON) == 0) {
 			return;
+		}
+		if (item.size() >= status_size + sizeof state.since) {
+			std::memcpy(&state.since, item.data() + status_size, sizeof state.since);
 		}
 		state.mode = (status.flags & status_simple_mode) != 0 ? QuotaMode::simple : QuotaMode::full;
 		state.inconsistent = state.mode == QuotaMode::full &&

@@ -21,6 +21,8 @@ struct QuotaState {
 	QuotaMode mode = QuotaMode::off;
 	/** The kernel gave up counting, or has not come to the end of it: the numbers are not right. */
 	bool inconsistent = false;
+	/** Extents of earlier transactions are nobody's (simple quotas). */
+	std::uint64_t since = 0;
 };
 
 struct Nested {

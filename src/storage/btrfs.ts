@@ -136,6 +136,8 @@ async function limit(addon: NativeAddon, volume: BtrfsVolume, bytes: number | un
 
 async function usage(addon: NativeAddon, volume: BtrfsVolume): Promise<Usage> {
   requirePool(addon, volume, 'measure')
-  const { exclusive, referenced, limit: limitBytes } = await addon.btrfsUsage(volume.path)
+  const { exclusive, referenced, limit } = await addon.btrfsUsage(volume.path)
+  // What simple quotas do not count becomes less while files are replaced: the limit that was asked for is in the record.
+  const limitBytes = limit === undefined ? undefined : (volume.limitBytes ?? limit)
   return { usedBytes: exclusive, referencedBytes: referenced, ...(limitBytes === undefined ? {} : { limitBytes }) }
 }

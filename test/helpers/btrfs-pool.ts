@@ -8,6 +8,8 @@ export interface BtrfsPool {
   readonly dir: string
   mount(...options: string[]): void
   unmount(): void
+  /** The names of all subvolumes, as paths beneath the pool. */
+  subvolumes(): string[]
   /** `btrfs ARGS`; its standard output. */
   btrfs(...args: string[]): string
   remove(): void
@@ -26,11 +28,17 @@ export function makeBtrfsPool(sizeMiB = 1024): BtrfsPool {
   }
   const unmount = (): void => void execFileSync('umount', [dir])
   mount()
+  const btrfs = (...args: string[]): string =>
+    execFileSync('btrfs', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
   return {
     dir,
     mount,
     unmount,
-    btrfs: (...args) => execFileSync('btrfs', args, { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } }),
+    btrfs,
+    subvolumes: () =>
+      btrfs('subvolume', 'list', dir)
+        .split('\n')
+        .flatMap((line) => / path (.*)$/.exec(line)?.[1] ?? []),
     remove() {
       try {
         unmount()

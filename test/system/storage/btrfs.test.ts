@@ -43,11 +43,7 @@ const ref = (name: string): VolumeRef => ({ dir, name, label: name, pool: {} })
 const at = (name: string): BtrfsVolume => ({ driver: 'btrfs', path: join(dir, name) })
 const read = (...parts: string[]) => readFileSync(join(dir, ...parts), 'utf8')
 const isReadOnly = (path: string) => pool.btrfs('property', 'get', '-ts', path, 'ro').trim() === 'ro=true'
-const subvolumes = (): string[] =>
-  pool
-    .btrfs('subvolume', 'list', pool.dir)
-    .split('\n')
-    .flatMap((line) => / path (.*)$/.exec(line)?.[1] ?? [])
+const subvolumes = () => pool.subvolumes()
 const subvolumeId = (path: string) => pool.btrfs('inspect-internal', 'rootid', path).trim()
 
 /** `web` with `var/lib/machines/inner`, in it `deep/leaf`, read-only, and beside it an empty `sealed`, read-only. */
@@ -236,7 +232,16 @@ it('exchange goes on where it was left', async () => {
   expect(readdirSync(web.path)).toEqual(['new'])
 })
 
-describe('size', () => {
+const modes = [
+  { mode: 'simple', prepare: () => undefined },
+  { mode: 'full', prepare: () => pool.btrfs('quota', 'enable', pool.dir) },
+]
+
+describe.each(modes)('size, by $mode quotas', ({ mode, prepare }) => {
+  beforeAll(() => {
+    pool.btrfs('quota', 'disable', pool.dir)
+  })
+
   const writeAsNobody = (path: string, mib: number) =>
     spawnSync('dd', ['if=/dev/urandom', `of=${path}`, 'bs=1M', `count=${mib}`, 'conv=fsync'], { uid: 65534, gid: 65534, encoding: 'utf8' })
   const qgroups = () => [...pool.btrfs('qgroup', 'show', '--raw', pool.dir).matchAll(/^0\/(\d+)/gm)].map(([, id]) => id)
@@ -263,9 +268,10 @@ describe('size', () => {
   })
 
   it('a limit holds against an unprivileged writer; is refused below the content; goes again', async () => {
+    prepare()
     const web = await driver.create(ref('web'))
     execFileSync('dd', ['if=/dev/urandom', `of=${web.path}/root`, 'bs=1M', 'count=10', 'status=none'])
-    await expect(driver.resize(web, 5 * MIB)).rejects.toThrow(/cannot limit '.*' to 5.00 MiB: it holds 10.02 MiB/)
+    await expect(driver.resize(web, 5 * MIB)).rejects.toThrow(/cannot limit '.*' to 5.00 MiB: it holds 10.0[0-9] MiB/)
     const limited = await driver.resize(web, 20 * MIB)
     expect(limited).toEqual({ ...web, limitBytes: 20 * MIB })
     openTo(web.path)
@@ -278,6 +284,11 @@ describe('size', () => {
       expect(referencedBytes).toBeGreaterThan(10 * MIB)
       expect(referencedBytes).toBeLessThanOrEqual(20 * MIB)
       expect(usedBytes).toBe(referencedBytes)
+      // One that is full can be given more, and be deleted.
+      const larger = await driver.resize(limited, 30 * MIB)
+      expect(writeAsNobody(join(web.path, 'more'), 5)).toMatchObject({ status: 0 })
+      expect(writeAsNobody(join(web.path, 'more'), 25).stderr).toContain('Disk quota exceeded')
+      expect((await driver.usage(larger)).limitBytes).toBe(30 * MIB)
       expect(await driver.resize(limited, undefined)).toEqual(web)
       expect(writeAsNobody(join(web.path, 'mine'), 15).status).toBe(0)
     } finally {
@@ -296,29 +307,64 @@ describe('size', () => {
     expect(qgroups().filter((id) => ids.includes(id ?? ''))).toEqual([])
   })
 
-  it('a full file system: the remedy is named, nothing is left', async () => {
-    const full = makeBtrfsPool(128)
+  it('a limit of a clone counts what it shares; one at its limit can be cloned and deleted', async () => {
+    const web = await driver.create(ref('web'))
+    execFileSync('dd', ['if=/dev/urandom', `of=${web.path}/shared`, 'bs=1M', 'count=10', 'status=none'])
+    const clone = await driver.clone(web, ref('clone'))
+    await expect(driver.resize(clone, 5 * MIB)).rejects.toThrow('it holds 10.0')
+    const limited = await driver.resize(clone, 15 * MIB)
+    openTo(clone.path)
     try {
-      const web = await driver.create({ ...ref('web'), dir: full.dir })
-      for (let i = 0; i < 40_000; i++) mkdirSync(join(web.path, `d${i}`))
-      spawnSync('dd', ['if=/dev/zero', `of=${web.path}/fill`, 'bs=1M', 'status=none'])
-      const made: string[] = []
-      let failure: unknown
-      for (let i = 0; i < 2000 && failure === undefined; i++) {
-        try {
-          made.push((await driver.create({ ...ref(`more${i}`), dir: full.dir })).path)
-        } catch (error) {
-          failure = error
-        }
-      }
-      expect(failure).toMatchObject({
-        code: 'no-space',
-        message: expect.stringContaining('No space left on device'),
-        hint: expect.stringContaining('btrfs filesystem usage'),
-      })
-      expect(existsSync(join(full.dir, `more${made.length}`))).toBe(false)
+      expect(writeAsNobody(join(clone.path, 'mine'), 10).stderr).toContain('Disk quota exceeded')
     } finally {
-      full.remove()
+      closeAgain()
     }
+    const { referencedBytes } = await driver.usage(limited)
+    expect(referencedBytes).toBeGreaterThan(10 * MIB)
+    expect(referencedBytes).toBeLessThanOrEqual(15 * MIB)
+    const second = await driver.clone(limited, ref('second'))
+    expect(spawnSync('dd', ['if=/dev/zero', `of=${second.path}/more`, 'bs=1M', 'count=8', 'conv=fsync']).status).toBe(0)
+    await driver.destroy(limited)
+    expect(existsSync(limited.path)).toBe(false)
   })
+
+  if (mode !== 'simple') return
+  it('a limit holds for a subvolume that a guest makes inside', async () => {
+    const web = await driver.resize(await driver.create(ref('web')), 10 * MIB)
+    openTo(web.path)
+    try {
+      execFileSync('btrfs', ['-q', 'subvolume', 'create', join(web.path, 'escape')], { uid: 65534, gid: 65534 })
+      expect(writeAsNobody(join(web.path, 'escape/file'), 15).stderr).toContain('Disk quota exceeded')
+    } finally {
+      closeAgain()
+    }
+    await driver.destroy(web)
+    expect(pool.btrfs('qgroup', 'show', '--raw', pool.dir)).not.toMatch(/^200\//m)
+  })
+})
+
+it('a full file system: the remedy is named, nothing is left', async () => {
+  const full = makeBtrfsPool(128)
+  try {
+    const web = await driver.create({ ...ref('web'), dir: full.dir })
+    for (let i = 0; i < 40_000; i++) mkdirSync(join(web.path, `d${i}`))
+    spawnSync('dd', ['if=/dev/zero', `of=${web.path}/fill`, 'bs=1M', 'status=none'])
+    const made: string[] = []
+    let failure: unknown
+    for (let i = 0; i < 2000 && failure === undefined; i++) {
+      try {
+        made.push((await driver.create({ ...ref(`more${i}`), dir: full.dir })).path)
+      } catch (error) {
+        failure = error
+      }
+    }
+    expect(failure).toMatchObject({
+      code: 'no-space',
+      message: expect.stringContaining('No space left on device'),
+      hint: expect.stringContaining('btrfs filesystem usage'),
+    })
+    expect(existsSync(join(full.dir, `more${made.length}`))).toBe(false)
+  } finally {
+    full.remove()
+  }
 })
