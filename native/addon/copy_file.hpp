@@ -22,6 +22,7 @@ struct CopyTotals {
 class CopyContext {
 public:
 	std::int64_t shift = 0;						   // added to every uid and gid
+	bool top_only = false;						   // the top directory itself, without what is in it
 	std::atomic<bool> reflink{true};			   // off after the first file system that says it can't
 	const volatile std::int32_t *cancel = nullptr; // a word of JavaScript's; 1: stop
 	CopyTotals totals;

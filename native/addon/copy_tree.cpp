@@ -267,7 +267,9 @@ void copy_tree(CopyContext &context, const std::string &from, const std::string 
 	CopyQueue queue;
 	Walk walk{context, queue, top.get(), {}};
 	context.totals.entries++;
-	copy_children(walk, dir);
+	if (!context.top_only) {
+		copy_children(walk, dir);
+	}
 	queue.finish();
 	dir.reset(); // the last one: its attributes may fail too
 	context.rethrow_failure();

@@ -19,6 +19,7 @@ public:
 		: Job(env), from_(std::move(from)), to_(std::move(to)) {
 		context_.shift = options.Get("shift").IsNumber() ? options.Get("shift").As<Napi::Number>().Int64Value() : 0;
 		context_.reflink = !options.Get("reflink").IsBoolean() || options.Get("reflink").ToBoolean();
+		context_.top_only = options.Get("topOnly").IsBoolean() && options.Get("topOnly").ToBoolean();
 		if (options.Get("cancel").IsTypedArray()) {
 			auto word = options.Get("cancel").As<Napi::Int32Array>();
 			context_.cancel = word.Data();

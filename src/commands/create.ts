@@ -5,10 +5,9 @@ import { Flags, nameArg } from '../cli/flags.ts'
 import { peekOption } from '../cli/parse.ts'
 import { flagsOfTemplate, templateFlags, withoutDashes } from '../cli/template-flags.ts'
 import type { CreatedContainer } from '../container/create.ts'
-import { UsageError } from '../lib/errors.ts'
+import type { CreatedStorage } from '../container/create-storage.ts'
+import { printSize } from '../lib/units.ts'
 import { makePaths } from '../platform/paths.ts'
-
-const LATER_STORAGE = ['btrfs', 'zfs', 'lvm', 'loop', 'overlay', 'overlayfs', 'rbd', 'nbd']
 
 export default class Create extends BaseCommand<CreatedContainer> {
   static override summary = 'Create a container'
@@ -26,8 +25,18 @@ export default class Create extends BaseCommand<CreatedContainer> {
       required: true,
     }),
     config: Flags.string({ char: 'f', helpValue: 'FILE', summary: 'Start from this configuration, not from default.yaml' }),
-    bdev: Flags.string({ char: 'B', helpValue: 'STORAGE', summary: "Backing storage: dir, or 'best' (dir)", default: 'dir' }),
-    dir: Flags.string({ helpValue: 'PATH', summary: 'Where the root file system shall be (LXCPATH/NAME/rootfs)' }),
+    bdev: Flags.string({
+      char: 'B',
+      helpValue: 'STORAGE',
+      summary: 'Backing storage: dir, overlay, btrfs, zfs, lvm, loop; a list to try in turn; or best (dir)',
+    }),
+    dir: Flags.string({ helpValue: 'PATH', summary: 'dir: where the root file system shall be (LXCPATH/NAME/rootfs)' }),
+    lvname: Flags.string({ helpValue: 'NAME', summary: "lvm: name of the logical volume (the container's)" }),
+    vgname: Flags.string({ helpValue: 'GROUP', summary: 'lvm: volume group (lxc)' }),
+    thinpool: Flags.string({ helpValue: 'POOL', summary: 'lvm: thin pool (lxc, where it is there)' }),
+    fstype: Flags.string({ helpValue: 'TYPE', summary: 'lvm, loop: ext4, xfs or btrfs (ext4)' }),
+    fssize: Flags.string({ helpValue: 'N[bBkKmMgGtT]', summary: 'lvm, loop: size of the device, in MiB without a unit (1G)' }),
+    zfsroot: Flags.string({ helpValue: 'DATASET', summary: 'zfs: dataset below which it is made (lxc)' }),
     ip: Flags.string({
       helpValue: 'ADDRESS[/PREFIX]|auto|dhcp',
       summary: 'IPv4 address; on a managed network a free one is chosen (auto)',
@@ -50,6 +59,7 @@ export default class Create extends BaseCommand<CreatedContainer> {
   static override examples = [
     'tslxc create web -t debian --ip 10.0.4.10 --share /srv/www:/srv/www',
     'tslxc create db -t debian -r trixie --packages postgresql -S ~/.ssh/id_ed25519.pub',
+    'tslxc create ci -t debian -B best',
     'tslxc create -n box -t busybox -- --busybox-path /bin/busybox',
     'tslxc create -t debian --help',
   ]
@@ -66,7 +76,7 @@ export default class Create extends BaseCommand<CreatedContainer> {
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('create', `'${args.name}'`)
     const { createContainer } = await import('../container/create.ts')
-    const storage = chooseStorage(flags.bdev)
+    const { bdev, dir, lvname, vgname, thinpool, fstype, fssize, zfsroot } = flags
     return await createContainer(context, {
       name: args.name,
       template: flags.template,
@@ -74,8 +84,7 @@ export default class Create extends BaseCommand<CreatedContainer> {
       mirror: context.environment.mirror,
       flushCache: flags['flush-cache'],
       configFile: flags.config,
-      storage,
-      dir: flags.dir,
+      storage: { bdev, dir, lvname, vgname, thinpool, fstype, fssize, zfsroot },
       ip: flags.ip,
       link: flags.link,
       gateway: flags.gw,
@@ -99,6 +108,7 @@ export default class Create extends BaseCommand<CreatedContainer> {
       ...addresses,
       ...(made.unprivileged ? [] : [row('privileged', "its root is the host's root")]),
       row('config', made.configFile),
+      ...(made.storage === undefined ? [] : [row('storage', storageText(made.storage))]),
       ...(made.rootfs === undefined ? [] : [row('rootfs', made.rootfs), row('root', rootText(made))]),
       made.rootfs === undefined ? '' : row('next', nextText(made)),
     ].join('')
@@ -106,6 +116,11 @@ export default class Create extends BaseCommand<CreatedContainer> {
 }
 
 const row = (key: string, value: string): string => `  ${key.padEnd(11)}${value}\n`
+
+function storageText({ driver, limitBytes, why }: CreatedStorage): string {
+  const limit = limitBytes === undefined ? '' : `, ${printSize(limitBytes)} at most`
+  return `${driver}${limit}${why === undefined ? '' : ` (${why})`}`
+}
 
 function nextText({ name, absentBridges }: CreatedContainer): string {
   const bridges = absentBridges.map((bridge) => `tslxc network up ${bridge} (it does not exist), then `)
@@ -115,13 +130,4 @@ function nextText({ name, absentBridges }: CreatedContainer): string {
 function rootText({ name, rootLogin }: CreatedContainer): string {
   if (rootLogin.length === 0) return `locked, no login; 'tslxc attach ${name}' enters without one`
   return rootLogin.map((way) => (way === 'password' ? 'has the password of the file' : 'logs in by ssh with the given keys')).join(', ')
-}
-
-/** LXC tries the storages of a list in turn. */
-function chooseStorage(text: string): string {
-  const names = text.split(',').filter((name) => name !== '')
-  if (names.some((name) => name === 'dir' || name === 'none' || name === 'best')) return 'dir'
-  const later = names.find((name) => LATER_STORAGE.includes(name))
-  const reason = later === undefined ? 'there is no such one' : 'it is not supported yet'
-  throw new UsageError(`cannot use the backing storage '${later ?? text}': ${reason}`, { hint: 'pass -B dir' })
 }

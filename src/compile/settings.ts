@@ -5,9 +5,10 @@ import { checkFile } from '../config/check.ts'
 import { parseYaml } from '../config/document.ts'
 import { mergeFile, Origins } from '../config/merge.ts'
 import { PermissionCheck } from '../config/permissions.ts'
-import { type Settings, settingsSchema } from '../config/schema.ts'
+import { SETTINGS_KEYS, type Settings, settingsSchema } from '../config/settings-schema.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Stamp } from '../runtime/spec.ts'
+import type { Pool } from '../storage/driver.ts'
 import { isStale, readBuildId, stampsOf } from './stamps.ts'
 import { replace } from './write.ts'
 
@@ -18,11 +19,21 @@ export interface CompiledSettings {
   readonly stamps: readonly Stamp[]
   readonly lxcpath: string
   readonly logLevel: string
+  /** Native has no use for it. */
+  readonly storage: StorageSettings
   /** What LXC's `config KEY` prints; a key without a value is absent. */
   readonly values: Readonly<Record<string, string>>
 }
 
-const SETTINGS_KEYS: readonly string[] = ['lxcpath', 'default_config', 'log.level']
+export interface StorageSettings {
+  /** As `-B` takes it. */
+  readonly bdev: string
+  /** What was set; a driver has defaults of its own. */
+  readonly pool: Pool
+}
+
+/** LXC's, which its `config` prints where nothing is set. */
+const LXC_DEFAULTS = { vg: 'lxc', thinPool: 'lxc', zfsRoot: 'lxc' }
 
 export const settingsFile = (paths: Paths): string => join(paths.runBase, 'settings.json')
 
@@ -37,13 +48,35 @@ export function readSettings(paths: Paths): CompiledSettings {
 export function compileSettings(paths: Paths): CompiledSettings {
   const { settings, inputs } = loadSettings(paths)
   const lxcpath = (settings.lxcpath ?? `${paths.root}/var/lib/tslxc`).replace(/(.)\/+$/, '$1')
+  const pool = poolOf(settings)
   return {
     version: 1,
     build: readBuildId(paths.installRoot),
     stamps: stampsOf(inputs),
     lxcpath,
     logLevel: settings.log?.level ?? 'ERROR',
-    values: { 'lxc.default_config': settings.default_config ?? defaultConfigFile(paths), 'lxc.lxcpath': lxcpath },
+    storage: { bdev: settings.storage?.default ?? 'dir', pool },
+    values: {
+      'lxc.default_config': settings.default_config ?? defaultConfigFile(paths),
+      'lxc.lxcpath': lxcpath,
+      'lxc.bdev.lvm.vg': pool.vg ?? LXC_DEFAULTS.vg,
+      'lxc.bdev.lvm.thin_pool': pool.thinPool ?? LXC_DEFAULTS.thinPool,
+      'lxc.bdev.zfs.root': pool.zfsRoot ?? LXC_DEFAULTS.zfsRoot,
+    },
+  }
+}
+
+/** Ours win over LXC's names of the same. */
+function poolOf({ storage, bdev }: Settings): Pool {
+  const zfsRoot = storage?.zfs?.root ?? bdev?.zfs?.root
+  const vg = storage?.lvm?.vg ?? bdev?.lvm?.vg
+  const thinPool = storage?.lvm?.thin_pool ?? bdev?.lvm?.thin_pool
+  return {
+    ...(zfsRoot === undefined ? {} : { zfsRoot }),
+    ...(vg === undefined ? {} : { vg }),
+    ...(thinPool === undefined ? {} : { thinPool }),
+    ...(storage?.fstype === undefined ? {} : { fstype: storage.fstype }),
+    ...(storage?.size === undefined ? {} : { sizeBytes: storage.size }),
   }
 }
 

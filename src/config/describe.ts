@@ -54,6 +54,7 @@ shares|list of HOST:GUEST[:OPTION,…]|none|Directories of the host inside. Owne
 limits.memory|size|none|How much memory the container may use.
 limits.cpus|number|none|How many processors' time it may use; 1.5 is one and a half.
 limits.pids|number|none|How many processes and threads it may have.
+limits.disk|size|none|How much the root file system may hold; on lvm and loop the size of the device. Refused where the storage can't enforce it.
 cgroup.NAME|value or list|none|A file of a cgroup v1 controller and what is written to it, as \`memory.limit_in_bytes: 2G\`.
 cgroup.devices.allow|list of device rules|none|\`c 10:200 rwm\`, or a for all. \`a\` comes first, then what is allowed, then what is denied.
 cgroup.devices.deny|list of device rules|none|As above.
@@ -119,4 +120,30 @@ export const SETTINGS: readonly KeyDescription[] = [
   { key: 'lxcpath', type: 'directory', default: '/var/lib/tslxc', text: 'Where containers are, when no `-P` says it.' },
   { key: 'default_config', type: 'file', default: 'default.yaml', text: 'What a new container starts from.' },
   { key: 'log.level', type: 'level', default: 'ERROR', text: 'How much the commands log, when no `-l` says it.' },
+  {
+    key: 'storage.default',
+    type: 'storage, several with commas between, or best',
+    default: 'dir',
+    text: 'Where `create` keeps root file systems, when no `-B` says it. Of several the first that can; best: btrfs, zfs, lvm with a thin pool, overlay or dir, in this order.',
+  },
+  {
+    key: 'storage.zfs.root',
+    type: 'dataset',
+    default: 'lxc',
+    text: 'Below which dataset those of containers are made. Also `bdev.zfs.root`, as LXC has it.',
+  },
+  { key: 'storage.lvm.vg', type: 'volume group', default: 'lxc', text: 'Where logical volumes are made. Also `bdev.lvm.vg`.' },
+  {
+    key: 'storage.lvm.thin_pool',
+    type: 'thin pool',
+    default: 'lxc, where it is there',
+    text: 'In which thin pool of that group they are made. Also `bdev.lvm.thin_pool`.',
+  },
+  { key: 'storage.fstype', type: 'ext4, xfs or btrfs', default: 'ext4', text: 'The file system of lvm and loop.' },
+  {
+    key: 'storage.size',
+    type: 'size',
+    default: '1G',
+    text: 'The size of their devices, where neither `limits.disk` nor `--fssize` says it.',
+  },
 ]

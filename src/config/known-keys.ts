@@ -14,7 +14,6 @@ const NOT_YET: readonly string[] = [
   'devices',
   'execute',
   'limits.cpu_weight',
-  'limits.disk',
   'limits.io',
   'limits.swap',
   'log.syslog',

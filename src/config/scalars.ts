@@ -43,6 +43,14 @@ export function memoryLimit(value: Scalar): number {
   return bytes
 }
 
+/** A size that holds a file system. */
+export function diskLimit(value: Scalar): number {
+  if (typeof value === 'string' && value.endsWith('%')) throw new BadValue('a share of the disk is no limit', 'write a size such as 20G')
+  const bytes = size(value)
+  if (bytes < 1_048_576) throw new BadValue(`${bytes} bytes are too little for a root file system`, 'for example 20G')
+  return bytes
+}
+
 /** Processors, in fractions too: 1.5. */
 export function cpuLimit(value: Scalar): number {
   const cpus = typeof value === 'number' ? value : Number(/^\d+(\.\d+)?$/.exec(String(value))?.[0])

@@ -14,6 +14,7 @@ import {
   architecture,
   capability,
   cpuLimit,
+  diskLimit,
   environmentEntry,
   hostName,
   idmapEntry,
@@ -108,7 +109,7 @@ export const containerSchema = z.strictObject({
   mount: group({ entry: list(fstabEntry), fstab: field(absolutePath), auto: list(autoMounts) }),
   autodev: valueOrGroup({ value: field(yesNo), tmpfs: group({ size: field(size) }) }),
   shares: list(share),
-  limits: group({ memory: field(memoryLimit), cpus: field(cpuLimit), pids: field(integer(1, MAX_INT)) }),
+  limits: group({ memory: field(memoryLimit), cpus: field(cpuLimit), pids: field(integer(1, MAX_INT)), disk: field(diskLimit) }),
   cgroup: namedValues({ ...devices, dir: cgroupDir }, cgroupFile, kernelValue),
   cgroup2: namedValues(devices, cgroupFile, kernelValue),
   cap: group({ drop: list(capability), keep: list(keptCapability) }),
@@ -140,12 +141,3 @@ export const containerSchema = z.strictObject({
 export type ConfigFile = output<typeof containerSchema>
 /** All files merged; what no file says is absent. */
 export type Config = Merged<ConfigFile>
-
-/** tslxc.yaml. */
-export const settingsSchema = z.strictObject({
-  lxcpath: field(absolutePath),
-  default_config: field(absolutePath),
-  log: group({ level: field(logLevel) }),
-})
-
-export type Settings = Merged<output<typeof settingsSchema>>

@@ -1,27 +1,27 @@
 /** Making a container: from a template's image, or with a configuration alone. */
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { basename, dirname, isAbsolute } from 'node:path'
 import type { Document } from 'yaml'
 import { readSettings } from '../compile/settings.ts'
 import { compileContainer, writeCompiled } from '../compile/write.ts'
 import { loadConfig } from '../config/load.ts'
-import { ExistsError, UsageError } from '../lib/errors.ts'
+import { UsageError } from '../lib/errors.ts'
 import { checkName } from '../lib/names.ts'
 import { attachUndoErrors } from '../lib/undo.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { fileError, readTextIfPresent } from '../platform/files.ts'
-import type { Volume, VolumeRef } from '../storage/driver.ts'
-import { storageDriver } from '../storage/index.ts'
+import type { Volume } from '../storage/driver.ts'
+import { volumeText } from '../storage/index.ts'
 import { renderFile } from '../template/render.ts'
 import { type ConfigLayer, draftConfig, ensureInterface, renderConfig } from './build-config.ts'
+import type { StorageWish } from './choose-storage.ts'
 import { absentBridges, type GivenAddress, giveAddresses } from './create-network.ts'
+import { type CreatedStorage, checkPlace, createdStorage, makeVolume, planRootfs, type RootfsPlan, requireLimit } from './create-storage.ts'
 import { dressRootfs } from './dress.ts'
 import { allocateIds, idmapLine } from './ids.ts'
-import { type PreparedTemplate, prepareTemplate, type Surroundings, withTemplateImage } from './images.ts'
+import { type PreparedTemplate, prepareTemplate, type Surroundings } from './images.ts'
 import type { ContainerRecord, StoreContext } from './store.ts'
-import { alreadyExists, containerExists, rootfsRef } from './store.ts'
+import { alreadyExists, containerExists } from './store.ts'
 import { ownerOf } from './sweep.ts'
 import { beginCreation, type Creation } from './transaction.ts'
 
@@ -34,10 +34,8 @@ export interface CreateRequest {
   readonly flushCache: boolean
   /** Instead of the default configuration. */
   readonly configFile?: string | undefined
-  /** Name of a storage driver. */
-  readonly storage: string
-  /** Absolute path of the root file system to be; absent: below the container's directory. */
-  readonly dir?: string | undefined
+  /** What was said about the storage; its `dir` is an absolute path, absent: below the container's directory. */
+  readonly storage: StorageWish
   /** `ADDRESS[/PREFIX]`, `auto` or `dhcp`. */
   readonly ip?: string | undefined
   readonly link?: string | undefined
@@ -57,6 +55,7 @@ export interface CreatedContainer {
   readonly configFile: string
   /** Absent: none that we made. */
   readonly rootfs?: string
+  readonly storage?: CreatedStorage
   /** What it was made from, for people; absent for `none`. */
   readonly image?: string
   readonly addresses: readonly GivenAddress[]
@@ -70,8 +69,9 @@ export interface CreatedContainer {
 /** What is known before anything is made. */
 interface Plan {
   readonly request: CreateRequest
-  /** Absent for `none`. */
+  /** Absent for `none`, as is the storage. */
   readonly prepared?: PreparedTemplate
+  readonly storage?: RootfsPlan
   readonly layers: readonly ConfigLayer[]
   readonly authorizedKeys?: string
   readonly password?: string
@@ -86,8 +86,9 @@ export async function createContainer(context: StoreContext & Surroundings, requ
   try {
     await using creation = await beginCreation(context, request.name)
     const draft = await draftOf(creation, plan)
-    const config = await checkedConfig(creation, plan, draft.document)
-    const volume = await makeVolume(creation, context, plan)
+    await checkConfig(creation, plan, draft.document)
+    const volume = await makeRootfs(creation, context, plan)
+    const config = configWith(plan, creation, draft.document, volume)
     const made = await creation.commit({ config, record: recordOf(plan), ...(volume === undefined ? {} : { volume }) })
     // Only a cache: whoever needs it next makes it again. Nobody else can have written these files within the same tick.
     if (volume !== undefined) await writeCompiled(context.paths, request.name, { justMade: true }).catch(() => undefined)
@@ -101,7 +102,7 @@ async function makePlan(context: Surroundings, request: CreateRequest): Promise<
   const { paths } = context
   checkName(request.name)
   if (containerExists(paths, request.name)) throw alreadyExists(request.name)
-  checkDir(request)
+  checkPlace(request)
   if (request.gateway !== undefined && (request.ip === undefined || request.ip === 'dhcp')) {
     throw new UsageError('cannot use --gw without a fixed address', { hint: 'pass --ip ADDRESS, or leave --gw out' })
   }
@@ -112,21 +113,16 @@ async function makePlan(context: Surroundings, request: CreateRequest): Promise<
   if (prepared === undefined && (authorizedKeys ?? password) !== undefined) {
     throw new UsageError("cannot open root's account: template 'none' makes no root file system")
   }
+  const layers = await readLayers(paths, request, prepared)
+  const storage = prepared === undefined ? undefined : await planRootfs(context, { wish: request.storage, name: request.name, layers })
   return {
     request,
     ...(prepared === undefined ? {} : { prepared }),
-    layers: await readLayers(paths, request, prepared),
+    ...(storage === undefined ? {} : { storage }),
+    layers,
     ...(authorizedKeys === undefined ? {} : { authorizedKeys }),
     ...(password === undefined ? {} : { password }),
   }
-}
-
-function checkDir({ dir, template }: CreateRequest): void {
-  if (dir === undefined) return
-  if (!isAbsolute(dir)) throw new UsageError(`cannot use --dir '${dir}': it is not an absolute path`)
-  if (template === 'none') throw new UsageError("cannot use --dir: template 'none' makes no root file system")
-  // It is removed when the creation fails: nobody else's must be taken for ours.
-  if (existsSync(dir)) throw new ExistsError(`cannot create '${dir}': it already exists`, { hint: 'pass a path that is not there yet' })
 }
 
 async function readGiven(path: string): Promise<string> {
@@ -174,17 +170,18 @@ interface Draft {
 }
 
 /** The configuration with what had to be allocated for it: ids and addresses. */
-async function draftOf(creation: Creation, { request, layers, prepared }: Plan): Promise<Draft> {
+async function draftOf(creation: Creation, { request, layers, prepared, storage }: Plan): Promise<Draft> {
   const { context, container } = creation
   const owner = ownerOf(context.paths, container)
   const ids = request.privileged ? undefined : await allocateIds(context, owner)
-  const rootfs = prepared === undefined ? undefined : (request.dir ?? `${container.dir}/rootfs`)
+  // Of a volume that stands on others the path is known when it is made.
+  const rootfs = storage === undefined ? undefined : volumeText(await storage.driver.locate(storage.at))
   const document = draftConfig({
     layers,
     hostname: request.hostname ?? request.name,
     shares: request.shares,
     dns: request.dns,
-    ...(rootfs === undefined ? {} : { rootfsPath: `${request.storage}:${rootfs}` }),
+    ...(rootfs === undefined ? {} : { rootfsPath: rootfs }),
     ...(ids === undefined ? {} : { idmap: idmapLine(ids) }),
     ...(request.link === undefined ? {} : { link: request.link }),
   })
@@ -194,41 +191,35 @@ async function draftOf(creation: Creation, { request, layers, prepared }: Plan):
   return { document, addresses }
 }
 
-/** The text of config.yaml; compiled once, so that what is wrong with it is said before anything is fetched. */
-async function checkedConfig(
-  { context: { paths }, container }: Creation,
-  { request, prepared }: Plan,
-  document: Document,
-): Promise<string> {
+/** Compiled once, so that what is wrong with it is said before anything is fetched. */
+async function checkConfig(creation: Creation, plan: Plan, document: Document): Promise<void> {
+  const { context, container } = creation
+  const { paths } = context
+  const text = configWith(plan, creation, document)
+  const { config } = loadConfig(container.configFile, { confDirs: paths.confDirs, text })
+  if (plan.storage === undefined) return // Without a root file system it can't be started yet: its keys alone are checked.
+  requireLimit(plan.storage, config.limits?.disk)
+  await compileContainer(paths, container.name, { text, justMade: true })
+}
+
+/** The text of config.yaml. */
+function configWith({ request, prepared }: Plan, { container }: Creation, document: Document, volume?: Volume): string {
+  if (volume !== undefined) document.setIn(['rootfs', 'path'], volumeText(volume))
   const values = Object.entries(prepared?.values ?? {}).filter(([, value]) => value !== '' && value !== false && String(value) !== '')
-  const text = renderConfig(document, {
+  return renderConfig(document, {
     name: container.name,
     template: request.template,
     parameters: values.map(([key, value]) => `${key}=${String(value)}`).join(' '),
     version: request.version,
     ...(prepared === undefined ? {} : { templateDigest: prepared.template.digest }),
   })
-  if (prepared !== undefined) await compileContainer(paths, container.name, { text, justMade: true })
-  // Without a root file system it can't be started yet: its keys alone are checked.
-  else loadConfig(container.configFile, { confDirs: paths.confDirs, text })
-  return text
 }
 
-async function makeVolume(creation: Creation, around: Surroundings, plan: Plan): Promise<Volume | undefined> {
-  const { request, prepared } = plan
-  if (prepared === undefined) return undefined
-  const { paths, signal, onStep } = around
-  const driver = storageDriver(paths, request.storage)
-  const at: VolumeRef =
-    request.dir === undefined
-      ? rootfsRef(creation.container)
-      : { ...rootfsRef(creation.container), dir: dirname(request.dir), name: basename(request.dir) }
-  const volume = await withTemplateImage(around, prepared, async (image) => {
-    onStep({ text: 'copying the root file system' })
-    await creation.willMake(await driver.locate(at))
-    return await driver.clone(image.volume, at, { signal })
-  })
-  await driver.withMounted(volume, (root) => dress(paths.installRoot, root, plan))
+async function makeRootfs(creation: Creation, around: Surroundings, plan: Plan): Promise<Volume | undefined> {
+  const { storage, prepared } = plan
+  if (storage === undefined || prepared === undefined) return undefined
+  const volume = await makeVolume(creation, around, { storage, prepared })
+  await storage.driver.withMounted(volume, (root) => dress(around.paths.installRoot, root, plan))
   return volume
 }
 
@@ -259,11 +250,11 @@ function report(
   addresses: readonly GivenAddress[],
   volume: Volume | undefined,
 ): Omit<CreatedContainer, 'absentBridges'> {
-  const { request, prepared, authorizedKeys, password } = plan
+  const { request, prepared, storage, authorizedKeys, password } = plan
   return {
     name: request.name,
     configFile,
-    ...(volume === undefined ? {} : { rootfs: volume.path }),
+    ...(volume === undefined || storage === undefined ? {} : { rootfs: volume.path, storage: createdStorage(storage, volume) }),
     ...(prepared === undefined ? {} : { image: prepared.wanted.about }),
     addresses,
     unprivileged: !request.privileged,

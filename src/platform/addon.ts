@@ -33,6 +33,8 @@ export interface ContainerState {
 export interface CopyOptions {
   /** Adds this much to every owner (uid, gid); default 0. */
   readonly shift?: number
+  /** The top directory alone, with its owner, mode and attributes; default false. */
+  readonly topOnly?: boolean
   /** Ask for reflinks first; default true. */
   readonly reflink?: boolean
   /** A flag word shared with the worker: the copy stops with ECANCELED when it turns to 1. */
@@ -289,8 +291,8 @@ function checkedSource(source: MountSource): MountSource {
 }
 
 function checkedCopyOptions(options: CopyOptions): CopyOptions {
-  const { shift = 0, reflink = true, cancel } = options
+  const { shift = 0, reflink = true, topOnly = false, cancel } = options
   if (!Number.isInteger(shift)) throw new TslxcError('internal', `cannot shift owners by ${shift}`)
   if (cancel !== undefined && cancel.length < 1) throw new TslxcError('internal', 'cannot watch an empty cancel word')
-  return { shift, reflink, ...(cancel === undefined ? {} : { cancel }) }
+  return { shift, reflink, topOnly, ...(cancel === undefined ? {} : { cancel }) }
 }

@@ -6,6 +6,8 @@ import type { Paths } from './paths.ts'
 export interface TreeCopyOptions {
   /** Added to every owner; default 0. */
   readonly shift?: number
+  /** The top directory alone, with its owner, mode and attributes. */
+  readonly topOnly?: boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -20,7 +22,7 @@ export async function copyTree(
   to: string,
   options: TreeCopyOptions = {},
 ): Promise<CopyResult> {
-  const { signal, shift = 0 } = options
+  const { signal, shift = 0, topOnly = false } = options
   throwIfAborted(signal)
   const cancel = new Int32Array(1)
   const stop = () => {
@@ -28,7 +30,7 @@ export async function copyTree(
   }
   signal?.addEventListener('abort', stop, { once: true })
   try {
-    return await loadAddon(paths.installRoot).copyTree(from, to, { shift, cancel })
+    return await loadAddon(paths.installRoot).copyTree(from, to, { shift, topOnly, cancel })
   } finally {
     signal?.removeEventListener('abort', stop)
   }

@@ -5,9 +5,11 @@ import { makeBtrfsDriver } from './btrfs.ts'
 import { makeDirDriver } from './dir.ts'
 import type { DriverName, StorageDriver, Volume } from './driver.ts'
 import { makeLvmDriver } from './lvm.ts'
+import { makeOverlayDriver } from './overlay.ts'
 
 const MAKERS = {
   dir: makeDirDriver,
+  overlay: makeOverlayDriver,
   btrfs: makeBtrfsDriver,
   lvm: makeLvmDriver,
 } satisfies Partial<Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>>

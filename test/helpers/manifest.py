@@ -13,7 +13,8 @@ def attributes(path):
 def entry(path):
     s = os.lstat(path)
     out = {
-        "path": os.fsdecode(os.path.relpath(path, top)),
+        # Not relpath: the working directory may be a mount that has no path.
+        "path": os.fsdecode(path[len(top) :].lstrip(b"/") or b"."),
         "mode": oct(s.st_mode),
         "owner": [s.st_uid, s.st_gid],
         "mtime": s.st_mtime_ns,

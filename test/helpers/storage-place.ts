@@ -26,6 +26,8 @@ export interface Fixture {
   readonly sizes?: { readonly limit: number; readonly grown: number }
   /** What the driver leaves to those above it, with the reason, which the skipped test prints. */
   readonly leaves?: { readonly writableSnapshots?: string; readonly writableMounts?: string; readonly oddTrees?: string }
+  /** What `locate` can know of the record before the volume is made; default all of it. */
+  readonly located?: (volume: Volume) => unknown
   setUp(): Promise<Place>
 }
 
@@ -52,10 +54,11 @@ export function refIn(place: Place, label: string): VolumeRef {
 /** Where the successor of a volume is made, for `exchange`. */
 export const besides = (at: VolumeRef): VolumeRef => ({ ...at, name: `${at.name}.new`, label: `${at.label}.new` })
 
-/** Files and directories below the owners' directories, which themselves do not count. */
+/** Files and directories below the owners' directories, which themselves do not count. What begins with a dot is the store's: see `list`. */
 export function entriesIn(dir: string): string[] {
   if (!existsSync(dir)) return []
-  return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+  const entries = readdirSync(dir, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.'))
+  return entries.flatMap((entry) => {
     const path = join(dir, entry.name)
     const isOwner = entry.isDirectory() && !entry.name.startsWith('rootfs')
     return isOwner ? entriesIn(path) : [path]

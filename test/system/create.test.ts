@@ -97,7 +97,7 @@ describe('create -t busybox', () => {
     await root.ok('create', '-n', 'lxcish', '-t', 'busybox', '-B', 'best', '--', '--busybox-path', '/bin/busybox')
     expect(configText('lxcish')).toContain('# Template: busybox (busybox-path=/bin/busybox)')
     expect(await refused('x1', '-t', 'busybox', '--', '--busybox-path', '/bin/sh')).toContain("'/bin/sh' is not a static program")
-    expect(await refused('x1', '-t', 'busybox', '-B', 'btrfs')).toContain("cannot use the backing storage 'btrfs': it is not supported yet")
+    expect(await refused('x1', '-t', 'busybox', '-B', 'btrfs')).toMatch(/cannot use the backing storage 'btrfs': '.*' is not on btrfs/)
     nothingLeft('x1')
   })
 

@@ -202,6 +202,7 @@ function mountCommand(plan: ReturnType<StorageDriver['rootfsPlan']>): string {
 function copies(bench: Bench): void {
   const { fixture } = bench
   const { oddTrees, writableSnapshots } = fixture.leaves ?? {}
+  const known = fixture.located ?? ((volume: Volume): unknown => volume)
 
   it('clones with everything a root file system can hold', async (context) => {
     context.skip(oddTrees !== undefined, oddTrees ?? '')
@@ -212,10 +213,10 @@ function copies(bench: Bench): void {
     expect(before.find(({ path }) => path === 'sparse')).toMatchObject({ sparse: true })
     const at = bench.ref('db')
     const clone = await bench.clone(volume, at)
-    expect(clone).toEqual(await bench.driver.locate(at))
+    expect(known(clone)).toEqual(known(await bench.driver.locate(at)))
     expect(await manifest(bench.driver, clone)).toEqual(before)
     const snapshot = await bench.snapshot(volume, bench.ref('web@snap0'))
-    expect(snapshot).toEqual(await bench.driver.locate(bench.ref('web@snap0')))
+    expect(known(snapshot)).toEqual(known(await bench.driver.locate(bench.ref('web@snap0'))))
     expect(await manifest(bench.driver, snapshot)).toEqual(before)
     expect(await manifest(bench.driver, volume)).toEqual(before)
   })

@@ -43,7 +43,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['apparmor: { profile: unconfined }', 1, 1, "'apparmor' is not supported yet"],
     ['proc: { oom_score_adj: 1 }', 1, 1, "'proc' is not supported yet"],
     ['seccomp: { allow_nesting: 1 }', 1, 12, "'seccomp.allow_nesting' is not supported yet"],
-    ['limits: { disk: 20G }', 1, 11, "'limits.disk' is not supported yet"],
+    ['limits: { swap: 2G }', 1, 11, "'limits.swap' is not supported yet"],
     ['publish: ["8080:80"]', 1, 1, "'publish' is not supported yet"],
     ['net: [{ type: veth, veth: { vlan: { id: 3 } } }]', 1, 29, "'net.0.veth.vlan' is not supported yet"],
     ['net: [{ type: macvlan }]', 1, 15, "net.0.type: network type 'macvlan' is not supported yet", 'use veth, empty or none'],

@@ -1,0 +1,125 @@
+/** The root file system of a new container: where it shall be, and how an image gets there. */
+import { existsSync } from 'node:fs'
+import { basename, dirname, isAbsolute } from 'node:path'
+import { readSettings } from '../compile/settings.ts'
+import { size } from '../config/scalars.ts'
+import { ExistsError, HostError, UsageError } from '../lib/errors.ts'
+import { printSize } from '../lib/units.ts'
+import type { StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
+import { copyVolume } from '../storage/generic.ts'
+import { driverOf } from '../storage/index.ts'
+import { type ConfigLayer, draftConfig } from './build-config.ts'
+import { chooseStorage, type PassedOver, type StorageChoice, type StorageWish } from './choose-storage.ts'
+import { type PreparedTemplate, type Surroundings, withTemplateImage } from './images.ts'
+import { withPoolImage } from './pool-image.ts'
+import { containerOf, rootfsRef } from './store.ts'
+import type { Creation } from './transaction.ts'
+
+export interface RootfsPlan extends StorageChoice {
+  readonly at: VolumeRef
+  /** limits.disk */
+  readonly limitBytes?: number
+}
+
+/** What the person is told. */
+export interface CreatedStorage {
+  readonly driver: string
+  /** What the configuration says. */
+  readonly path: string
+  readonly limitBytes?: number
+  /** Where there was something to choose. */
+  readonly why?: string
+  readonly passedOver: readonly PassedOver[]
+}
+
+/** @throws UsageError · ExistsError */
+export function checkPlace({ storage: { dir }, template }: { readonly storage: StorageWish; readonly template: string }): void {
+  if (dir === undefined) return
+  if (!isAbsolute(dir)) throw new UsageError(`cannot use --dir '${dir}': it is not an absolute path`)
+  if (template === 'none') throw new UsageError("cannot use --dir: template 'none' makes no root file system")
+  // It is removed when the creation fails: nobody else's must be taken for ours.
+  if (existsSync(dir)) throw new ExistsError(`cannot create '${dir}': it already exists`, { hint: 'pass a path that is not there yet' })
+}
+
+interface RootfsWish {
+  readonly wish: StorageWish
+  readonly name: string
+  readonly layers: readonly ConfigLayer[]
+}
+
+/** Chooses, says what, and makes nothing. */
+export async function planRootfs(around: Surroundings, { wish, name, layers }: RootfsWish): Promise<RootfsPlan> {
+  const { paths, onStep } = around
+  const limitBytes = wantedLimit(layers)
+  const choice = await chooseStorage(paths, wish, readSettings(paths).storage, limitBytes)
+  if (choice.why !== undefined) onStep({ text: `storage: ${choice.driver.name} (${choice.why})` })
+  const own = rootfsRef(containerOf(paths, name), choice.pool)
+  const at = wish.dir === undefined ? own : { ...own, dir: dirname(wish.dir), name: basename(wish.dir) }
+  return { ...choice, at, ...(limitBytes === undefined ? {} : { limitBytes }) }
+}
+
+/** limits.disk of the layers themselves. */
+function wantedLimit(layers: readonly ConfigLayer[]): number | undefined {
+  if (!layers.some(({ text }) => text.includes('disk'))) return undefined
+  const merged = draftConfig({ layers, hostname: 'none', shares: [], dns: [] }).toJS() as { limits?: { disk?: string | number } }
+  const disk = merged.limits?.disk
+  // What is no size, the check of the whole configuration names with its line.
+  return disk === undefined || disk === null || disk === '' || !isSize(disk) ? undefined : size(disk)
+}
+
+function isSize(value: string | number): boolean {
+  try {
+    return size(value) > 0
+  } catch {
+    return false
+  }
+}
+
+/** limits.disk of an included file comes to light when the whole configuration is read. @throws HostError */
+export function requireLimit(plan: RootfsPlan, limitBytes: number | undefined): void {
+  if (limitBytes === plan.limitBytes) return
+  throw new HostError(`cannot limit the root file system to ${printSize(limitBytes ?? 0)}: limits.disk stands in an included file`, {
+    hint: 'set limits.disk in the file itself',
+  })
+}
+
+interface RootfsSource {
+  readonly storage: RootfsPlan
+  readonly prepared: PreparedTemplate
+}
+
+/** A clone of the image where that shares its content, else a copy; with its limit. */
+export async function makeVolume(creation: Creation, around: Surroundings, { storage, prepared }: RootfsSource): Promise<Volume> {
+  const { driver, at, limitBytes } = storage
+  const volume = await withTemplateImage(around, prepared, async (image) => {
+    const own = image.volume.driver === driver.name
+    if (!storage.cow || own) return await copy(creation, around, storage, image.volume)
+    return await withPoolImage(around, storage, image, async (pooled) => {
+      // A device that is larger than the new one shall be can't be its source.
+      if ((pooled.limitBytes ?? 0) > (at.pool.sizeBytes ?? Number.MAX_SAFE_INTEGER))
+        return await copy(creation, around, storage, image.volume)
+      await creation.willMake(await driver.locate(at))
+      return await driver.clone(pooled, at, { signal: around.signal })
+    })
+  })
+  const wanted = limitBytes ?? (volume.limitBytes === undefined ? undefined : at.pool.sizeBytes)
+  return wanted === undefined || wanted === volume.limitBytes ? volume : await driver.resize(volume, wanted)
+}
+
+async function copy(creation: Creation, around: Surroundings, { driver, at }: RootfsPlan, image: Volume): Promise<Volume> {
+  const { paths, signal, onStep } = around
+  onStep({ text: 'copying the root file system' })
+  await creation.willMake(await driver.locate(at))
+  const from: StorageDriver = driverOf(paths, image)
+  return from.name === driver.name ? await driver.clone(image, at, { signal }) : await copyVolume(paths, image, { driver, at }, { signal })
+}
+
+export function createdStorage(plan: RootfsPlan, { driver, path, limitBytes }: Volume): CreatedStorage {
+  return {
+    driver,
+    path: `${driver}:${path}`,
+    ...(limitBytes === undefined ? {} : { limitBytes }),
+    ...(plan.why === undefined ? {} : { why: plan.why }),
+    passedOver: plan.passedOver,
+  }
+}
