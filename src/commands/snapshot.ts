@@ -2,6 +2,7 @@ import { BaseCommand } from '../cli/base-command.ts'
 import type { Context } from '../cli/context.ts'
 import { type ErrorRecord, errorRecord, renderError } from '../cli/errors.ts'
 import { Args, Flags } from '../cli/flags.ts'
+import type { ClonedContainer } from '../container/copy-make.ts'
 import type { RestoreReport } from '../container/restore.ts'
 import type { SnapshotReport, SnapshotRequest } from '../container/snapshot.ts'
 import type { DueReport } from '../container/snapshot-due.ts'
@@ -21,7 +22,7 @@ interface Removed {
   readonly snapshot: string
 }
 
-type Result = SnapshotReport | RestoreReport | readonly (SnapshotReport | Removed | ListedSnapshot | DueReport | Failed)[]
+type Result = SnapshotReport | RestoreReport | ClonedContainer | readonly (SnapshotReport | Removed | ListedSnapshot | DueReport | Failed)[]
 
 export default class Snapshot extends BaseCommand<Result> {
   static override summary = 'Take, list, restore and remove snapshots of containers'
@@ -42,6 +43,7 @@ export default class Snapshot extends BaseCommand<Result> {
     showcomments: Flags.boolean({ char: 'C', summary: 'With -L: with their notes' }),
     size: Flags.boolean({ summary: 'With -L: with what would come free without each' }),
     restore: Flags.string({ char: 'r', helpValue: 'SNAP', summary: 'Put this snapshot into the place of what is there now' }),
+    newname: Flags.string({ char: 'N', helpValue: 'NEW', summary: 'With -r: make a new container of it instead' }),
     'keep-config': Flags.boolean({ summary: 'With -r: the files alone, with the configuration of now' }),
     destroy: Flags.string({ char: 'd', helpValue: 'SNAP|ALL', summary: 'Remove this snapshot, or all of them' }),
     all: Flags.boolean({ summary: 'Of every container' }),
@@ -51,6 +53,7 @@ export default class Snapshot extends BaseCommand<Result> {
     'tslxc snapshot web before-upgrade --note "Debian 12" --expires 7d',
     'tslxc snapshot -L -C web',
     'tslxc snapshot -r before-upgrade web',
+    'tslxc snapshot -r before-upgrade -N web2 web',
     'tslxc snapshot -d ALL web',
     'tslxc snapshot --all',
   ]
@@ -74,7 +77,7 @@ export default class Snapshot extends BaseCommand<Result> {
         return await listSnapshotsOf(context.paths, names, flags.size || flags.json === true)
       }
       case 'restore':
-        return await restore(context, names, { snapshot: flags.restore ?? '', keepConfig: flags['keep-config'] })
+        return await restore(context, names, { snapshot: flags.restore ?? '', as: word, keepConfig: flags['keep-config'] })
       case 'remove':
         return this.#results(context, await remove(context, names, flags.destroy ?? ''), single).flat()
       case 'due': {
@@ -132,6 +135,7 @@ interface Choices {
   readonly destroy?: string | undefined
   readonly due: boolean
   readonly all: boolean
+  readonly newname?: string | undefined
   readonly comment?: string | undefined
   readonly note?: string | undefined
   readonly expires?: string | undefined
@@ -156,8 +160,11 @@ function wanted({ name, word }: Words, flags: Choices): Words & { readonly actio
   if (!everywhere && name === undefined) throw new UsageError('no container name was given')
   const words = everywhere ? { name: undefined, word: name } : { name, word }
   if (everywhere && word !== undefined) throw new UsageError(`unexpected word '${word}'`)
-  if (words.word !== undefined && action !== 'take') throw new UsageError(`unexpected word '${words.word}'`)
-  return { action, ...words }
+  if (words.word !== undefined && action !== 'take' && action !== 'restore') throw new UsageError(`unexpected word '${words.word}'`)
+  if (flags.newname === undefined) return { action, ...words }
+  if (action !== 'restore') throw new UsageError('cannot use --newname here: it goes with --restore')
+  if (words.word !== undefined) throw new UsageError(`unexpected word '${words.word}'`)
+  return { action, name: words.name, word: flags.newname }
 }
 
 async function requestOf(flags: Choices, snapshot: string | undefined): Promise<SnapshotRequest> {
@@ -177,12 +184,16 @@ async function requestOf(flags: Choices, snapshot: string | undefined): Promise<
 async function restore(
   context: Context,
   names: readonly string[],
-  request: { readonly snapshot: string; readonly keepConfig: boolean },
-): Promise<RestoreReport> {
+  { snapshot, as, keepConfig }: { readonly snapshot: string; readonly as: string | undefined; readonly keepConfig: boolean },
+): Promise<RestoreReport | ClonedContainer> {
   const [name, ...more] = names
   if (name === undefined || more.length > 0) throw new UsageError('cannot restore several containers at once')
-  const { restoreSnapshot } = await import('../container/restore.ts')
-  return await restoreSnapshot(context, name, request)
+  const { restoreAs, restoreSnapshot } = await import('../container/restore.ts')
+  if (as !== undefined && keepConfig) throw new UsageError('cannot use --keep-config for a new container')
+  if (as === undefined) return await restoreSnapshot(context, name, { snapshot, keepConfig })
+  const made = await restoreAs(context, name, { snapshot, as })
+  for (const warning of made.warnings) context.note(warning)
+  return made
 }
 
 async function remove(context: Context, names: readonly string[], snapshot: string): Promise<readonly Outcome<readonly Removed[]>[]> {

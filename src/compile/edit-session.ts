@@ -5,7 +5,7 @@ import { ConfigError, StateError, TslxcError } from '../lib/errors.ts'
 import { commandLine } from '../lib/values.ts'
 import { runAttached } from '../platform/exec.ts'
 import { containerDir, type Paths } from '../platform/paths.ts'
-import { changeConfig, checkConfig, laterNote, readConfigText } from './save.ts'
+import { type ChangeRequest, changeConfig, checkConfig, laterNote, readConfigText } from './save.ts'
 
 export interface EditOutcome {
   readonly changed: boolean
@@ -16,9 +16,7 @@ export interface EditRequest {
   readonly name: string
   /** A command line; the file comes after it. */
   readonly editor: string
-  readonly command: string
-  readonly lockTimeoutMs: number
-  readonly signal: AbortSignal
+  readonly lock: ChangeRequest['lock']
   /** Shows what is wrong before the editor opens again; false: it shall not. */
   readonly goOnAfter: (error: unknown) => Promise<boolean>
 }

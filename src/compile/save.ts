@@ -1,12 +1,10 @@
 /** Writing config.yaml: only when all of it is understood, and then as a whole. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
 import { HostError, NotFoundError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { writeDurable } from '../platform/files.ts'
 import { isRoot } from '../platform/host.ts'
-import { withLock } from '../platform/locks.ts'
-import { configFile, lockFile, type Paths, runDir } from '../platform/paths.ts'
+import { configFile, type Paths, runDir } from '../platform/paths.ts'
 import { compileSpec } from './compile.ts'
 import { gather } from './gather.ts'
 
@@ -33,28 +31,23 @@ export function checkConfig(paths: Paths, name: string, text: string): void {
 
 export interface ChangeRequest {
   readonly name: string
-  /** Names us to others who wait. */
-  readonly command: string
-  readonly lockTimeoutMs: number
-  readonly signal: AbortSignal
+  /** Takes the container's lock, with all that a crash broke off made up for. */
+  readonly lock: () => Promise<Disposable>
   /** The new text; the old one itself: nothing is written. */
   readonly change: (text: string, file: string) => string
 }
 
 /** Reads, changes, checks and writes under the container's lock. True when the text differs. */
 export async function changeConfig(paths: Paths, request: ChangeRequest): Promise<boolean> {
-  const { name, command, signal } = request
+  const { name } = request
   readConfigText(paths, name)
-  const path = lockFile(paths, name)
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  return withLock(paths, { path, object: `'${name}'`, command, timeoutMs: request.lockTimeoutMs, signal }, async () => {
-    const before = readConfigText(paths, name)
-    const file = configFile(paths, name)
-    const after = request.change(before, file)
-    checkConfig(paths, name, after)
-    if (after !== before) await writeDurable(file, after)
-    return after !== before
-  })
+  using _held = await request.lock()
+  const before = readConfigText(paths, name)
+  const file = configFile(paths, name)
+  const after = request.change(before, file)
+  checkConfig(paths, name, after)
+  if (after !== before) await writeDurable(file, after)
+  return after !== before
 }
 
 /** What to say when a change comes too late for the container that runs. */

@@ -10,19 +10,9 @@ import { removeFile, renameDurable } from '../platform/files.ts'
 import { stopContainer } from '../runtime/native-program.ts'
 import { runDestroyHooks } from './host-hooks.ts'
 import { finishRenames } from './rename-journal.ts'
+import { snapshotNames } from './snapshot-store.ts'
 import type { Container, StoreContext } from './store.ts'
-import {
-  containerExists,
-  containerOf,
-  DESTROYING,
-  entriesOf,
-  isLeftover,
-  lockContainer,
-  notFound,
-  readVolume,
-  stateOf,
-  volumeFile,
-} from './store.ts'
+import { containerExists, containerOf, DESTROYING, isLeftover, lockContainer, notFound, readVolume, stateOf, volumeFile } from './store.ts'
 import { sweepCrashed, sweepDestruction } from './sweep.ts'
 import { emptyTrash } from './trash.ts'
 
@@ -96,8 +86,9 @@ async function removeLeftovers(context: StoreContext, container: Container, stop
 }
 
 // LXC's phrase: scripts look for it.
-function requireNoDependents({ name, dir }: Container, options: DestroyOptions): void {
-  const snapshots = entriesOf(join(dir, 'snaps'))
+function requireNoDependents(container: Container, options: DestroyOptions): void {
+  const { name } = container
+  const snapshots = snapshotNames(container)
   if (snapshots.length === 0 || options.snapshots) return
   throw new TslxcError('state', `Destroying ${name} failed: ${name} has snapshots (${snapshots.join(', ')})`, {
     hint: `tslxc destroy -s ${name}`,

@@ -5,11 +5,13 @@ import { writeCompiled } from '../compile/write.ts'
 import { StateError } from '../lib/errors.ts'
 import { readTextIfPresent } from '../platform/files.ts'
 import { driverOf } from '../storage/index.ts'
+import { cloneContainer } from './copy.ts'
+import type { ClonedContainer } from './copy-make.ts'
 import { replaceVolume } from './pending.ts'
 import { requireFreeAddresses, withPresentIds } from './restore-config.ts'
 import { lockExisting } from './settle.ts'
 import { findSnapshot } from './snapshot-store.ts'
-import { type Container, poolOf, readVolumeIn, type StoreContext, stateOf } from './store.ts'
+import { type Container, findContainer, poolOf, readVolumeIn, type StoreContext, stateOf } from './store.ts'
 import { requireVolume } from './volume-records.ts'
 
 export interface RestoreRequest {
@@ -51,6 +53,21 @@ export async function restoreSnapshot(context: StoreContext, name: string, reque
   // So that the next start needs no Node. A configuration that can't be compiled is told at the start.
   await writeCompiled(paths, name, { justMade: true }).catch(() => undefined)
   return { name, snapshot: found, configKept: config === undefined }
+}
+
+/** A new container from a snapshot, with ids, addresses and keys of its own. @throws NotFoundError · ExistsError with LXC's phrase */
+export async function restoreAs(
+  context: StoreContext,
+  name: string,
+  { snapshot, as }: { snapshot: string; as: string },
+): Promise<ClonedContainer> {
+  const { paths } = context
+  const container = await findContainer(paths, name, 'restore')
+  const found = await findSnapshot(container, snapshot, 'restore')
+  const volume = await readVolumeIn(found.dir)
+  const capabilities = volume === undefined ? undefined : await driverOf(paths, volume).probe({ dir: paths.lxcpath, pool: poolOf(volume) })
+  const sharing = capabilities?.usable === true && capabilities.cow
+  return await cloneContainer(context, as, { source: { name, snapshot: found.name }, sharing })
 }
 
 /** The snapshot's, with the id range of now. */

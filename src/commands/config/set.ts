@@ -16,10 +16,11 @@ export default class ConfigSet extends BaseCommand<{ readonly changed: boolean; 
     const { args, context } = await this.parse(ConfigSet)
     const { changeConfig, laterNote } = await import('../../compile/save.ts')
     const { setKey } = await import('../../config/edit.ts')
-    const { paths, command, lockTimeoutMs, signal } = context
+    const { lockExisting } = await import('../../container/settle.ts')
+    const { paths } = context
     const key = args.key.replace(/^lxc\./, '')
     const change = (text: string, file: string): string => setKey(file, text, key, args.value)
-    const changed = await changeConfig(paths, { name: args.name, command, lockTimeoutMs, signal, change })
+    const changed = await changeConfig(paths, { name: args.name, lock: () => lockExisting(context, args.name, 'change'), change })
     const note = changed ? laterNote(paths, args.name) : undefined
     return { changed, ...(note === undefined ? {} : { note }) }
   }

@@ -15,14 +15,15 @@ export default class ConfigUnset extends BaseCommand<{ readonly changed: boolean
     const { args, context } = await this.parse(ConfigUnset)
     const { changeConfig, laterNote } = await import('../../compile/save.ts')
     const { unsetKey } = await import('../../config/edit.ts')
-    const { paths, command, lockTimeoutMs, signal } = context
+    const { lockExisting } = await import('../../container/settle.ts')
+    const { paths } = context
     const key = args.key.replace(/^lxc\./, '')
     const change = (text: string, file: string): string => {
       const left = unsetKey(file, text, key)
       if (left === undefined) throw new NotFoundError(`'${key}' is not set in '${file}'`)
       return left
     }
-    const changed = await changeConfig(paths, { name: args.name, command, lockTimeoutMs, signal, change })
+    const changed = await changeConfig(paths, { name: args.name, lock: () => lockExisting(context, args.name, 'change'), change })
     const note = laterNote(paths, args.name)
     return { changed, ...(note === undefined ? {} : { note }) }
   }
