@@ -2,7 +2,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <utility>
+
+#include "../base/file.hpp"
+#include "../kernel/block_mount.hpp"
 
 #include "../base/file.hpp"
 #include "../base/text.hpp"
@@ -42,6 +48,32 @@ private:
 	Napi::ObjectReference cancel_;
 };
 
+/** The content of one file, holes and all, into another that is there. */
+class CopyFileJob : public Job {
+public:
+	CopyFileJob(Napi::Env env, std::string from, std::string to, const Napi::Int32Array &cancel)
+		: Job(env), from_(std::move(from)), to_(std::move(to)), cancel_(Napi::Persistent(Napi::Object(cancel))) {
+		context_.cancel = cancel.Data();
+	}
+
+private:
+	void work() override {
+		const Fd from = open_or_throw(from_, O_RDONLY);
+		const Fd to = open_or_throw(to_, O_WRONLY);
+		struct stat status {};
+		if (::fstat(from.get(), &status) < 0) {
+			copy_failed(from_, errno);
+		}
+		check_cancelled(context_);
+		copy_data(context_, from.get(), to.get(), static_cast<std::uint64_t>(status.st_size), from_);
+	}
+	Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+
+	std::string from_, to_;
+	CopyContext context_;
+	Napi::ObjectReference cancel_;
+};
+
 class RemoveJob : public Job {
 public:
 	RemoveJob(Napi::Env env, std::string path) : Job(env), path_(std::move(path)) {}
@@ -75,6 +107,23 @@ Napi::Value copy(const Napi::CallbackInfo &info) {
 	});
 }
 
+Napi::Value copy_file(const Napi::CallbackInfo &info) {
+	return guarded(info.Env(), [&] {
+		return start_job<CopyFileJob>(info.Env(), string_argument(info, 0), string_argument(info, 1), info[2].As<Napi::Int32Array>());
+	});
+}
+
+Napi::Value loop_device(const Napi::CallbackInfo &info) {
+	return guarded(info.Env(), [&]() -> Napi::Value {
+		const std::string device = loop_device_of(string_argument(info, 0));
+		return device.empty() ? info.Env().Undefined() : Napi::String::New(info.Env(), device);
+	});
+}
+
+void refresh_loop(const Napi::CallbackInfo &info) {
+	guarded(info.Env(), [&] { refresh_loop_size(string_argument(info, 0)); });
+}
+
 Napi::Value remove(const Napi::CallbackInfo &info) {
 	return guarded(info.Env(), [&] { return start_job<RemoveJob>(info.Env(), string_argument(info, 0)); });
 }
@@ -86,6 +135,9 @@ Napi::Value sync(const Napi::CallbackInfo &info) {
 
 void export_trees(Napi::Env env, Napi::Object exports) {
 	exports.Set("copyTree", Napi::Function::New(env, copy, "copyTree"));
+	exports.Set("copyFile", Napi::Function::New(env, copy_file, "copyFile"));
+	exports.Set("loopDeviceOf", Napi::Function::New(env, loop_device, "loopDeviceOf"));
+	exports.Set("refreshLoopSize", Napi::Function::New(env, refresh_loop, "refreshLoopSize"));
 	exports.Set("removeTree", Napi::Function::New(env, remove, "removeTree"));
 	exports.Set("syncFileSystem", Napi::Function::New(env, sync, "syncFileSystem"));
 }

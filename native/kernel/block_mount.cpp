@@ -51,7 +51,9 @@ Fd mount_device(const BlockDevice &device, const std::string &shown, const std::
 	(void)::ioctl(device.fd.get(), BLKROGET, &read_only);
 	try {
 		// The superblock is writable where it can be: all mounts of a device share it, and refuse to differ in this (EBUSY).
-		return make_fs_mount(found, device.path, read_only != 0 ? "ro" : "", flags);
+		// xfs refuses a second one of the same UUID, which a copy has; that the device is another is sure here.
+		const std::string access = read_only != 0 ? "ro" : "";
+		return make_fs_mount(found, device.path, found == "xfs" ? cat(access, access.empty() ? "" : ",", "nouuid") : access, flags);
 	} catch (SysError &error) {
 		error.info().message = cat("cannot mount '", shown, "': ", error.info().message);
 		if (error.info().hint.empty() && (error.info().error_number == EINVAL || error.info().error_number == EUCLEAN)) {
@@ -137,6 +139,25 @@ BlockDevice configure_loop(int image_fd, const std::string &file, bool read_only
 }
 
 } // namespace
+
+std::string loop_device_of(const std::string &file) {
+	struct stat info {};
+	if (::stat(file.c_str(), &info) < 0) {
+		throw_errno("mount", cat("cannot look at '", file, "'"));
+	}
+	return find_loop(info).path;
+}
+
+void refresh_loop_size(const std::string &file) {
+	struct stat info {};
+	if (::stat(file.c_str(), &info) < 0) {
+		throw_errno("mount", cat("cannot look at '", file, "'"));
+	}
+	const BlockDevice device = find_loop(info);
+	if (device.fd && ::ioctl(device.fd.get(), LOOP_SET_CAPACITY, 0) < 0) {
+		throw_errno("resize", cat("cannot tell '", device.path, "' its new size"));
+	}
+}
 
 std::string file_system_type(int fd) {
 	for (const Superblock &superblock : superblocks) {

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { abortedError } from '../lib/abort.ts'
 import { BusyError, ExistsError, HostError, NativeError, NotFoundError, TslxcError } from '../lib/errors.ts'
+import { checkedStorage, type StorageAddon } from './addon-storage.ts'
 import type { MountSource } from './mount-source.ts'
 
 /** An flock on a file that is never unlinked. Closing releases it. */
@@ -90,7 +91,7 @@ export interface NativeMount {
   close(): void
 }
 
-export interface NativeAddon {
+export interface NativeAddon extends StorageAddon {
   /** Non-blocking. The handle, or who holds it. Writes the holder's line (`pid command`) into the file. */
   tryLock(path: string, command: string, shared: boolean): LockHandle | LockHolder
   /** The state of a container by its run directory: state.json, monitor.lock by F_GETLK, pid and start time. */
@@ -114,20 +115,6 @@ export interface NativeAddon {
   /** syncfs(2) of the file system that a directory lies on. */
   syncFileSystem(path: string): Promise<void>
   signalNumber(name: string): number | undefined
-  /** What a tree takes on its mount, files with several names once. Blocks that are shared with others count in full. */
-  treeUsage(path: string): Promise<{ usedBytes: number; apparentBytes: number; entries: number }>
-  /** Of ext4 or xfs: `off` where accounts may be kept but nothing is refused. */
-  projectQuotaState(path: string): 'enforced' | 'off' | 'unsupported'
-  /** The project of a directory, 0: none. */
-  projectOf(path: string): number
-  /** Charges all that is in a tree to a project, and what will be made in it. */
-  setProject(path: string, id: number): Promise<void>
-  /** Of the file system at `path`; a limit of 0 is none. Undefined: nobody used that project. */
-  projectAccount(path: string, id: number): { usedBytes: number; limitBytes: number; entries: number } | undefined
-  /** In bytes; 0: none. */
-  setProjectLimit(path: string, id: number, bytes: number): void
-  /** Grows the mounted ext4, xfs or btrfs with this root to `bytes`, the size of its device. */
-  growFilesystem(root: string, bytes: number): Promise<void>
   /** Undefined where it is absent or not on btrfs. */
   btrfsInspect(path: string): BtrfsInspection | undefined
   /** An empty subvolume, root's, 0755. @throws ExistsError */
@@ -180,6 +167,7 @@ function requireAddon(file: string): NativeAddon {
 
 function checkedAddon(raw: NativeAddon): NativeAddon {
   return {
+    ...checkedStorage(raw, { translated, translatedAsync, absolute }),
     tryLock: (path, command, shared) => translated(() => keepUntilReleased(raw.tryLock(absolute(path), command, shared))),
     readState: (runDir) => translated(() => raw.readState(absolute(runDir))),
     openRootfsDir: (path) => translated(() => raw.openRootfsDir(absolute(path))),
@@ -192,13 +180,6 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     syncPath: (path) => translated(() => raw.syncPath(absolute(path))),
     syncFileSystem: (path) => translatedAsync(() => raw.syncFileSystem(absolute(path))),
     signalNumber: (name) => raw.signalNumber(name),
-    treeUsage: (path) => translatedAsync(() => raw.treeUsage(absolute(path))),
-    projectQuotaState: (path) => translated(() => raw.projectQuotaState(absolute(path))),
-    projectOf: (path) => translated(() => raw.projectOf(absolute(path))),
-    setProject: (path, id) => translatedAsync(() => raw.setProject(absolute(path), id)),
-    projectAccount: (path, id) => translated(() => raw.projectAccount(absolute(path), id)),
-    setProjectLimit: (path, id, bytes) => translated(() => raw.setProjectLimit(absolute(path), id, bytes)),
-    growFilesystem: (root, bytes) => translatedAsync(() => raw.growFilesystem(absolute(root), bytes)),
     btrfsInspect: (path) => translated(() => raw.btrfsInspect(absolute(path))),
     btrfsCreate: (path) => translatedAsync(() => raw.btrfsCreate(absolute(path))),
     btrfsSnapshot: (from, to, readOnly) => translatedAsync(() => raw.btrfsSnapshot(absolute(from), absolute(to), readOnly)),

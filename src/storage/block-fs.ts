@@ -1,8 +1,12 @@
 /** File systems on block devices and in image files: ext4, xfs and btrfs. */
+import { statSync } from 'node:fs'
+import { chmod, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { CommandError, HostError, UsageError } from '../lib/errors.ts'
 import { printSizeRounded } from '../lib/units.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { run, which } from '../platform/exec.ts'
+import type { MountSource } from '../platform/mount-source.ts'
 import { withDetachedMount } from '../platform/mounts.ts'
 import type { Paths } from '../platform/paths.ts'
 
@@ -13,16 +17,23 @@ interface Kind {
   readonly package: string
   /** For a device or an image file that may hold something already. */
   readonly make: readonly [tool: string, ...args: string[]]
-  /** Two with one UUID can't be mounted at the same time. */
-  readonly uuidCounts: boolean
 }
 
 const KINDS = {
-  ext4: { package: 'e2fsprogs', make: ['mkfs.ext4', '-q', '-F', '-m', '0'], uuidCounts: false },
-  xfs: { package: 'xfsprogs', make: ['mkfs.xfs', '-q', '-f'], uuidCounts: true },
-  btrfs: { package: 'btrfs-progs', make: ['mkfs.btrfs', '-q', '-f'], uuidCounts: true },
+  // The checksums' seed apart from the UUID, which can then be changed at once; nothing kept for root; the rest of the
+  // inode tables is written later, by the kernel.
+  ext4: { package: 'e2fsprogs', make: ['mkfs.ext4', '-q', '-F', '-m', '0', '-O', 'metadata_csum_seed', '-E', 'lazy_itable_init=1'] },
+  xfs: { package: 'xfsprogs', make: ['mkfs.xfs', '-q', '-f'] },
+  btrfs: { package: 'btrfs-progs', make: ['mkfs.btrfs', '-q', '-f'] },
 } as const satisfies Record<string, Kind>
 
+const MAGICS = [
+  ['ext4', 0x438, Buffer.from([0x53, 0xef])],
+  ['xfs', 0, Buffer.from('XFSB')],
+  ['btrfs', 0x10040, Buffer.from('_BHRfS_M')],
+] as const
+
+const ROOTFS_MODE = 0o755
 const TIMEOUT_MS = 600_000
 
 /** @throws UsageError with the types there are */
@@ -31,30 +42,89 @@ export function checkFstype(fstype: string): keyof typeof KINDS {
   throw new UsageError(`cannot use the file system '${fstype}': there is ${Object.keys(KINDS).join(', ')}`)
 }
 
-/** Overwrites what is there. @throws HostError without its tools; CommandError when it refuses, as for a size that is too small */
-export async function makeFilesystem(target: string, fstype: string, signal?: AbortSignal): Promise<void> {
-  const { make } = KINDS[checkFstype(fstype)]
-  await runTool(fstype, [...make, target], signal)
+/** Undefined: the tools to make it are there. */
+export function missingTools(fstype: string): { readonly reason: string; readonly hint: string } | undefined {
+  const { make, package: name } = KINDS[checkFstype(fstype)]
+  if (which(make[0]) !== undefined) return undefined
+  return { reason: `'${make[0]}' is not installed`, hint: `apt-get install --no-install-recommends ${name}` }
 }
 
-/** Can two with one UUID not be mounted at the same time. */
-export const sharesUuid = (fstype: string): boolean => Object.hasOwn(KINDS, fstype) && KINDS[checkFstype(fstype)].uuidCounts
+/** An empty one, root's, 0755. Overwrites what is there. @throws HostError without its tools; CommandError when it refuses, as for a size that is too small */
+export async function makeFilesystem(paths: FsPaths, target: string, fstype: string, signal?: AbortSignal): Promise<void> {
+  const { make } = KINDS[checkFstype(fstype)]
+  await runTool(fstype, [...make, target], signal)
+  await withDetachedMount(paths, sourceAt(target, fstype), prepareRoot)
+}
+
+/** What mkfs leaves in it is not the guest's; e2fsck makes it anew when it is needed. */
+async function prepareRoot(root: string): Promise<void> {
+  await rm(join(root, 'lost+found'), { recursive: true, force: true })
+  await chmod(root, ROOTFS_MODE)
+}
+
+/** Of a device or an image file, by its superblock; undefined: none that we know. */
+export async function fstypeOf(target: string): Promise<keyof typeof KINDS | undefined> {
+  const file = await open(target, 'r')
+  try {
+    for (const [fstype, offset, magic] of MAGICS) {
+      const { buffer } = await file.read(Buffer.alloc(magic.length), 0, magic.length, offset)
+      if (buffer.equals(magic)) return fstype
+    }
+    return undefined
+  } finally {
+    await file.close()
+  }
+}
 
 /**
  * Makes a copied file system one of its own, so that it can be mounted beside the original. Does nothing where that is no
  * matter. The copy may be of one that was mounted.
+ * @param target a device or an image file
  */
 export async function renewUuid(paths: FsPaths, target: string, fstype: string): Promise<void> {
-  if (!sharesUuid(fstype)) return
-  if (fstype === 'btrfs') return await runTool(fstype, ['btrfstune', '-f', '-m', target])
-  // What is in the log has to be written first, and of a copy of a mounted one there always is something.
-  await withDetachedMount(paths, { kind: 'fs', type: fstype, source: target, options: 'nouuid' }, async () => undefined)
-  await runTool(fstype, ['xfs_admin', '-U', 'generate', target])
+  switch (fstype) {
+    case 'btrfs':
+      await runTool(fstype, ['btrfstune', '-f', '-m', target])
+      break
+    case 'xfs':
+      // What is in the log has to be written first, and of a copy of a mounted one there always is something.
+      await withDetachedMount(paths, sourceAt(target, fstype), async () => undefined)
+      await runTool(fstype, ['xfs_admin', '-U', 'generate', target])
+      break
+    case 'ext4':
+      // The first replays the journal; the checksums of those we made do not depend on the UUID, so that nothing is rewritten.
+      await runTool(fstype, ['e2fsck', '-p', target], undefined, [0, 1])
+      await renewExt4(target)
+      break
+  }
 }
+
+async function renewExt4(target: string): Promise<void> {
+  const renew = () => runTool('ext4', ['tune2fs', '-U', 'random', target])
+  try {
+    await renew()
+  } catch (error) {
+    // One that we did not make.
+    if (!(error instanceof CommandError) || !error.stderr.includes('freshly checked')) throw error
+    await runTool('ext4', ['e2fsck', '-f', '-p', target], undefined, [0, 1])
+    await renew()
+  }
+}
+
+const sourceAt = (target: string, type: string): MountSource =>
+  statSync(target).isFile() ? { kind: 'loop', file: target, type } : { kind: 'block', device: target, type }
 
 /** To the size of its device, also while it is in use: `root` is where it is mounted. */
 export async function growFilesystem(paths: FsPaths, root: string, sizeBytes: number): Promise<void> {
   await loadAddon(paths.installRoot).growFilesystem(root, sizeBytes)
+}
+
+/** To the size of its device or file, which nobody uses; ext4 only. */
+export async function growUnmounted(target: string, fstype: string | undefined): Promise<void> {
+  if (fstype !== 'ext4')
+    throw new HostError(`cannot grow '${target}': the kernel refuses`, { hint: 'run it as root, with all capabilities' })
+  await runTool(fstype, ['e2fsck', '-f', '-p', target], undefined, [0, 1])
+  await runTool(fstype, ['resize2fs', target])
 }
 
 /**

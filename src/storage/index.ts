@@ -4,6 +4,7 @@ import type { Paths } from '../platform/paths.ts'
 import { makeBtrfsDriver } from './btrfs.ts'
 import { makeDirDriver } from './dir.ts'
 import type { DriverName, StorageDriver, Volume } from './driver.ts'
+import { makeLoopDriver } from './loop.ts'
 import { makeLvmDriver } from './lvm.ts'
 import { makeOverlayDriver } from './overlay.ts'
 
@@ -12,6 +13,7 @@ const MAKERS = {
   overlay: makeOverlayDriver,
   btrfs: makeBtrfsDriver,
   lvm: makeLvmDriver,
+  loop: makeLoopDriver,
 } satisfies Partial<Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>>
 
 export const driverNames: readonly DriverName[] = Object.keys(MAKERS) as DriverName[]

@@ -1,6 +1,4 @@
 /** Making logical volumes: empty ones, thin clones, and full copies. */
-import { chmod, rmdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { throwIfAborted } from '../lib/abort.ts'
 import { ExistsError, NotFoundError } from '../lib/errors.ts'
 import { syncFilesystem, withDetachedMount } from '../platform/mounts.ts'
@@ -24,7 +22,6 @@ export interface LvmMaker {
 
 type Locate = (at: VolumeRef, group: VolumeGroup) => LvmVolume
 
-const ROOTFS_MODE = 0o755
 /** `-kn`: a snapshot is otherwise skipped when the host activates its volumes at boot. */
 const QUIETLY = ['-qq', '--yes', '-kn'] as const
 /** Blocks that the origin may change while a thick one is copied. */
@@ -42,8 +39,7 @@ export function makeLvmMaker(paths: Pick<Paths, 'installRoot'>, locate: Locate):
     requireFree(group, volume)
     return await orRemoved(volume, async () => {
       await createEmpty(group, volume)
-      await explainingFullPool(volume, () => makeFilesystem(volume.path, volume.fstype, signal))
-      await withMounted(volume, prepareRoot)
+      await explainingFullPool(volume, () => makeFilesystem(paths, volume.path, volume.fstype, signal))
       throwIfAborted(signal)
       return volume
     })
@@ -135,17 +131,12 @@ async function withMoment<T>(
   try {
     await writeOut(paths, from)
     await lvm(['lvcreate', ...QUIETLY, '-s', '-n', moment.lv, ...tagsOf(moment), ...(isThin ? [] : ['-L', `${reserve}b`]), targetOf(from)])
-    await renewUuid(paths, moment.path, from.fstype)
+    // ext4 does not mind two of one UUID.
+    if (from.fstype !== 'ext4') await renewUuid(paths, moment.path, from.fstype)
     return await use(moment)
   } finally {
     await removeVolume(isThin ? { ...moment, thinPool: source.pool ?? '' } : thick)
   }
-}
-
-/** What `mkfs` leaves in it is not the guest's; e2fsck makes it anew when it is needed. */
-async function prepareRoot(root: string): Promise<void> {
-  await rmdir(join(root, 'lost+found')).catch(() => undefined)
-  await chmod(root, ROOTFS_MODE)
 }
 
 function requireFree(group: VolumeGroup, { lv, path }: LvmVolume): void {

@@ -1,15 +1,16 @@
-"""Writes MiB after MiB to a file below the working directory as a user without rights; prints the name of the error, or `ok`.
+"""Writes MiB after MiB to a file as a user without rights; prints the name of the error, or `ok`.
 
-argv: FILE MEBIBYTES
+argv: DIRECTORY FILE MEBIBYTES
 """
 import errno, os, sys
 
+os.chdir(sys.argv[1])
 os.setgroups([])
 os.setgid(1000)
 os.setuid(1000)
 try:
-    with open(sys.argv[1], "wb", buffering=0) as f:
-        for i in range(int(sys.argv[2])):
+    with open(sys.argv[2], "wb", buffering=0) as f:
+        for i in range(int(sys.argv[3])):
             piece = os.urandom(1 << 20)
             while piece:
                 piece = piece[f.write(piece):]

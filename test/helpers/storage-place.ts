@@ -1,6 +1,6 @@
 /** What the conformance suite of the storage drivers works on, and how it looks at volumes. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Paths } from '../../src/platform/paths.ts'
 import type { DriverName, Pool, StorageDriver, Volume, VolumeRef } from '../../src/storage/driver.ts'
@@ -74,16 +74,16 @@ export const get = (driver: StorageDriver, volume: Volume, name: string): Promis
 export const namesIn = (driver: StorageDriver, volume: Volume): Promise<string[]> =>
   driver.withMounted(volume, async (root) => readdirSync(root), { readOnly: true })
 
-/** The mounted root is entered by the child: it may be a path that only this process can follow. */
-const python = (root: string, file: string, ...args: string[]): string =>
-  execFileSync('python3', [helperFile(file), ...args], { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 })
+/** `root` may be a link that leads to a mount. */
+const python = (file: string, root: string, ...args: string[]): string =>
+  execFileSync('python3', [helperFile(file), `${root}/.`, ...args], { encoding: 'utf8', maxBuffer: 64 << 20 })
 
 export const fillWithOddTree = (driver: StorageDriver, volume: Volume): Promise<void> =>
   driver.withMounted(volume, async (root) => {
-    python(root, 'oddtree.py', '.')
+    python('oddtree.py', root)
     // Owners of a user namespace.
     writeFileSync(join(root, 'guest'), 'guest')
-    execFileSync('chown', ['100000:165535', 'guest'], { cwd: root })
+    chownSync(join(root, 'guest'), 100_000, 165_535)
   })
 
 export interface ManifestEntry {
@@ -93,7 +93,7 @@ export interface ManifestEntry {
 
 /** Everything a faithful copy must keep. How a file lies on the disk is told for one file only, which is mostly a hole. */
 export async function manifest(driver: StorageDriver, volume: Volume): Promise<ManifestEntry[]> {
-  const text = await driver.withMounted(volume, async (root) => python(root, 'manifest.py', '.'), { readOnly: true })
+  const text = await driver.withMounted(volume, async (root) => python('manifest.py', root), { readOnly: true })
   return text
     .trim()
     .split('\n')
@@ -105,8 +105,8 @@ export async function manifest(driver: StorageDriver, volume: Volume): Promise<M
 export const fill = (driver: StorageDriver, volume: Volume, name: string, mebibytes: number): Promise<string> =>
   driver.withMounted(volume, async (root) => {
     mkdirSync(join(root, 'data'), { recursive: true })
-    execFileSync('chown', ['1000:1000', 'data'], { cwd: root })
-    const outcome = python(root, 'fill-disk.py', `data/${name}`, String(mebibytes)).trim()
+    chownSync(join(root, 'data'), 1000, 1000)
+    const outcome = python('fill-disk.py', root, `data/${name}`, String(mebibytes)).trim()
     if (outcome !== 'ok') rmSync(join(root, 'data', name))
     return outcome
   })

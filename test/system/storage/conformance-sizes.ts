@@ -18,7 +18,7 @@ export function sizes(bench: Bench): void {
     const before = await driver.usage(volume)
     await driver.withMounted(volume, async (root) => {
       writeFileSync(join(root, 'big'), randomBytes(8 * MIB))
-      execFileSync('sync', ['-f', '.'], { cwd: root })
+      execFileSync('sync', ['-f', `${root}/.`])
     })
     // Some stores count when they write out.
     await expect
@@ -26,7 +26,7 @@ export function sizes(bench: Bench): void {
       .toSatisfy((more: number) => more >= 7 * MIB && more <= 12 * MIB)
     const { usedBytes } = await driver.usage(volume)
     expect(usedBytes).toBeGreaterThanOrEqual(before.usedBytes)
-    expect(usedBytes).toBeLessThan(64 * MIB)
+    expect(usedBytes).toBeLessThan(128 * MIB)
   })
 
   it('limits the size, and grows it', { timeout: 300_000 }, async (context) => {
