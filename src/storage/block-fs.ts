@@ -112,7 +112,9 @@ async function renewExt4(target: string): Promise<void> {
 }
 
 const sourceAt = (target: string, type: string): MountSource =>
-  statSync(target).isFile() ? { kind: 'loop', file: target, type } : { kind: 'block', device: target, type }
+  statSync(target, { throwIfNoEntry: false })?.isFile() === true
+    ? { kind: 'loop', file: target, type }
+    : { kind: 'block', device: target, type }
 
 /** To the size of its device, also while it is in use: `root` is where it is mounted. */
 export async function growFilesystem(paths: FsPaths, root: string, sizeBytes: number): Promise<void> {

@@ -89,8 +89,15 @@ async function links(): Promise<string[]> {
   return (JSON.parse(stdout || '[]') as { ifname: string }[]).map(({ ifname }) => ifname)
 }
 
+/** Each with its file, which says whose it is. */
 function loops(): string[] {
-  return list('/sys/block').filter((name) => existsSync(join('/sys/block', name, 'loop/backing_file')))
+  return list('/sys/block').flatMap((name) => {
+    try {
+      return [`${name} ${readFileSync(join('/sys/block', name, 'loop/backing_file'), 'utf8').trim()}`]
+    } catch {
+      return []
+    }
+  })
 }
 
 interface OurProcess {

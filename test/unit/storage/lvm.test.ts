@@ -112,7 +112,7 @@ describe('making', () => {
     const volume = await driver.create(at('web'))
     expect(ran).toEqual([
       `lvcreate -qq --yes -kn -n web --addtag tslxc --addtag ${volume.tag} -V 1073741824b -T lxc/lxc`,
-      'mkfs.ext4 -q -F -m 0 /dev/lxc/web',
+      'mkfs.ext4 -q -F -m 0 -O metadata_csum_seed -E lazy_itable_init=1 /dev/lxc/web',
     ])
     expect(volume).toEqual(await driver.locate(at('web')))
     expect(driver.rootfsPlan(volume)).toEqual({ kind: 'block', device: '/dev/lxc/web', type: 'ext4' })
