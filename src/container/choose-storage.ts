@@ -64,8 +64,8 @@ export async function chooseStorage(
   defaults: StorageDefaults,
   limitBytes?: number,
 ): Promise<StorageChoice> {
-  const candidates = candidatesOf(wish, defaults)
   const pool = poolOf(wish, defaults, limitBytes)
+  const candidates = candidatesOf(wish, defaults)
   const dir = nearestDir(wish.dir === undefined ? paths.lxcpath : dirname(wish.dir))
   const isChoice = candidates.length > 1
   const refused: Refusal[] = []
