@@ -29,7 +29,6 @@ const PACKAGES = [
   ['mmdebstrap', 'mmdebstrap'],
   ['debootstrap', 'debootstrap'],
   ['newuidmap', 'uidmap'],
-  ['mkfs.ext4', 'e2fsprogs'],
   ['mkfs.xfs', 'xfsprogs'],
   ['unshare', 'util-linux'],
   ['strace', 'strace'],

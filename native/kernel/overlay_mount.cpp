@@ -62,7 +62,10 @@ Fd clone_layer(const std::string &path, const MountOwner &owner) {
 	return clone;
 }
 
-std::string common_parent(const std::string &one, const std::string &other) {
+/** The deepest directory that is, or holds, both. */
+std::string common_parent(std::string one, std::string other) {
+	one += '/';
+	other += '/';
 	std::size_t end = 0;
 	for (std::size_t i = 0; i < std::min(one.size(), other.size()) && one[i] == other[i]; i++) {
 		end = one[i] == '/' ? i : end;
@@ -75,30 +78,88 @@ std::string beneath(const std::string &parent, const std::string &path) {
 	return start == std::string::npos ? "." : path.substr(start);
 }
 
-Layers open_layers(const MountSource &source, const MountOwner &owner, bool as_clones) {
-	Layers layers;
-	for (const std::string &lower : source.lowers) {
-		if (as_clones) {
-			layers.clones.push_back(clone_layer(lower, owner));
-			layers.lowers.push_back(open_layer(layers.clones.back().get(), ".", lower));
-		} else {
-			layers.lowers.push_back(open_layer(AT_FDCWD, lower, lower));
-		}
+/** A clone of the directory above all layers, where they are of one mount: a tenth of a millisecond for each that has one of its own. Empty:
+ *  it can't be idmapped. */
+Fd clone_above(const MountSource &source, const MountOwner &owner, std::string &parent) {
+	parent = source.lowers.front();
+	for (const std::string &layer : source.lowers) {
+		parent = common_parent(parent, layer);
 	}
-	if (source.upper.empty()) {
-		return layers;
+	if (!source.upper.empty()) {
+		parent = common_parent(common_parent(parent, source.upper), source.work);
 	}
-	make_work(source.work);
-	if (!as_clones) {
-		layers.upper = open_layer(AT_FDCWD, source.upper, source.upper);
-		layers.work = open_layer(AT_FDCWD, source.work, source.work);
-		return layers;
+	try {
+		return clone_layer(parent, owner);
+	} catch (const SysError &) {
+		return {};
 	}
-	// Files are moved from one to the other: both must be of one mount.
+}
+
+/** The layer by the clone; empty where a symbolic link or another mount lies between. */
+Fd open_in_clone(const Fd &clone, const std::string &parent, const std::string &path) {
+	if (!clone) {
+		return {};
+	}
+	struct open_how how {};
+	how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+	Fd fd(sys::openat2(clone.get(), beneath(parent, path).c_str(), &how));
+	const Fd direct = open_layer(AT_FDCWD, path, path);
+	struct stat seen {}, wanted {};
+	if (!fd || ::fstat(fd.get(), &seen) < 0 || ::fstat(direct.get(), &wanted) < 0 || seen.st_dev != wanted.st_dev ||
+		seen.st_ino != wanted.st_ino) {
+		return {};
+	}
+	return fd;
+}
+
+/** Files are moved from upper to work and back: both must be of one mount. */
+void open_upper(Layers &layers, const MountSource &source, const MountOwner &owner, const Fd &shared, const std::string &shared_parent) {
+	layers.upper = open_in_clone(shared, shared_parent, source.upper);
+	layers.work = open_in_clone(shared, shared_parent, source.work);
+	if (layers.upper && layers.work) {
+		return;
+	}
 	const std::string parent = common_parent(source.upper, source.work);
 	layers.clones.push_back(clone_layer(parent, owner));
 	layers.upper = open_layer(layers.clones.back().get(), beneath(parent, source.upper), source.upper);
 	layers.work = open_layer(layers.clones.back().get(), beneath(parent, source.work), source.work);
+}
+
+/** By the host's own mounts. */
+Layers open_plain_layers(const MountSource &source) {
+	Layers layers;
+	for (const std::string &lower : source.lowers) {
+		layers.lowers.push_back(open_layer(AT_FDCWD, lower, lower));
+	}
+	if (!source.upper.empty()) {
+		make_work(source.work);
+		layers.upper = open_layer(AT_FDCWD, source.upper, source.upper);
+		layers.work = open_layer(AT_FDCWD, source.work, source.work);
+	}
+	return layers;
+}
+
+Layers clone_layers(const MountSource &source, const MountOwner &owner) {
+	Layers layers;
+	if (!source.upper.empty()) {
+		make_work(source.work);
+	}
+	std::string parent;
+	Fd shared = clone_above(source, owner, parent);
+	for (const std::string &lower : source.lowers) {
+		layers.lowers.push_back(open_in_clone(shared, parent, lower));
+		if (!layers.lowers.back()) {
+			layers.clones.push_back(clone_layer(lower, owner));
+			layers.lowers.back() = open_layer(layers.clones.back().get(), ".", lower);
+		}
+	}
+	if (!source.upper.empty()) {
+		open_upper(layers, source, owner, shared, parent);
+	}
+	if (shared) {
+		layers.clones.push_back(std::move(shared));
+	}
 	return layers;
 }
 
@@ -184,7 +245,7 @@ Fd mount_layers(const Layers &layers, const MountFlags &flags, const MountOwner 
 
 /** Child: the layers' mounts join its mount namespace, mount(2) takes a page of options. */
 Fd mount_attached(const MountSource &source, const MountOwner &owner) {
-	const Layers layers = open_layers(source, owner, true);
+	const Layers layers = clone_layers(source, owner);
 	const Fd staging = make_fs_mount("tmpfs", "none", "mode=0700", {});
 	if (::unshare(CLONE_NEWNS) < 0 || sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
 		throw_errno("mount", "cannot make a mount namespace for an overlay");
@@ -266,7 +327,7 @@ Fd make_overlay_mount(const MountSource &source, const MountFlags &flags, const 
 	}
 	Fd mount;
 	try {
-		mount = mount_layers(open_layers(source, owner, owner.userns_fd >= 0), flags, owner);
+		mount = mount_layers(owner.userns_fd >= 0 ? clone_layers(source, owner) : open_plain_layers(source), flags, owner);
 	} catch (SysError &error) {
 		if (error.info().error_number != EINVAL || !owner.may_fork) {
 			error.info().message = cat(describe(source), ": ", error.info().message);
