@@ -62,7 +62,7 @@ export default class Copy extends BaseCommand<CopyReport> {
     const request: CloneRequest = {
       source: { name: args.name },
       lxcpath: flags.newpath === undefined ? undefined : resolve(flags.newpath),
-      sharing: flags.snapshot,
+      sharing: flags.snapshot === true,
       keepName: flags.keepname,
       keepMac: flags.keepmac,
       allowRunning: flags.allowrunning,

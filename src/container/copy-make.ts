@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pLimit from 'p-limit'
 import { writeCompiled } from '../compile/write.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { loadAddon } from '../platform/addon.ts'
@@ -14,7 +13,8 @@ import type { ConfigPlan, OwnValues } from './clone-config.ts'
 import { copyOwnFiles } from './copy-files.ts'
 import { giveCopyAddresses, type NetworkPlan } from './copy-network.ts'
 import type { CopySource } from './copy-source.ts'
-import { makeCopyVolume, type VolumePlan } from './copy-volume.ts'
+import type { VolumePlan } from './copy-volume.ts'
+import { makeVolumes } from './copy-volumes.ts'
 import { dressCopy } from './dress.ts'
 import { runCloneHooks } from './host-hooks.ts'
 import { allocateManyIds, idmapLine } from './ids.ts'
@@ -44,6 +44,8 @@ export interface ClonedContainer {
   readonly sharing: boolean
   /** `10.0.4.11/24` or `dhcp` of each interface that was given one. */
   readonly addresses: readonly string[]
+  /** How long the running source stood still. */
+  readonly frozenMs?: number
   readonly warnings: readonly string[]
 }
 
@@ -57,8 +59,6 @@ interface Made extends Draft {
   readonly volume: Volume | undefined
 }
 
-// Copies wait for the disk and for short locks of the store more than for a processor.
-const AT_ONCE = 4
 const HOOK_CONFIG = '.config.yaml.clone'
 
 /** Makes and commits them; the caller undoes what is not committed when this throws. */
@@ -72,7 +72,7 @@ export async function makeCopies(
     if (isMany) await syncFileSystem(target.paths, target.paths.lxcpath)
   }
   const drafts = await draftAll(target, plan, creations)
-  const made = await makeAll(target, plan, drafts, barrier)
+  const { made, frozenMs } = await makeAll(target, plan, drafts, barrier)
   await barrier()
   for (const { creation, config } of made) await creation.commitPrepared(config)
   await barrier()
@@ -81,7 +81,7 @@ export async function makeCopies(
     // A cache: whoever needs it next makes it again.
     await writeCompiled(target.paths, creation.container.name, { justMade: true }).catch(() => undefined)
   }
-  return made.map((one) => reportOf(target, plan, one))
+  return made.map((one) => ({ ...reportOf(target, plan, one), ...(frozenMs === undefined ? {} : { frozenMs }) }))
 }
 
 /** What each has of its own, allocated for all at once. Undone by owner. */
@@ -99,37 +99,21 @@ async function draftAll(target: StoreContext, { source, network }: CopyPlan, cre
   })
 }
 
-/** All of them, or the error of the first that failed, when nothing is being made any more. */
-async function makeAll(
-  target: StoreContext,
-  plan: CopyPlan,
-  drafts: readonly Draft[],
-  barrier: () => Promise<void>,
-): Promise<readonly Made[]> {
+interface AllMade {
+  readonly made: readonly Made[]
+  readonly frozenMs?: number
+}
+
+/** Volumes first, so that a running source is let go before anything else is done. */
+async function makeAll(target: StoreContext, plan: CopyPlan, drafts: readonly Draft[], barrier: () => Promise<void>): Promise<AllMade> {
   await announceAll(plan, drafts)
   await barrier()
-  const limit = pLimit(AT_ONCE)
-  const text = `copying '${plan.source.container.name}'`
-  let done = 0
-  let hasFailed = false
-  target.onStep?.({ text })
-  const results = await Promise.allSettled(
-    drafts.map((draft) =>
-      limit(async () => {
-        if (hasFailed) return undefined
-        try {
-          const made = await makeOne(plan, draft)
-          if (drafts.length > 1) target.onStep?.({ text, done: ++done, total: drafts.length })
-          return made
-        } catch (error) {
-          hasFailed = true
-          throw error
-        }
-      }),
-    ),
-  )
-  for (const result of results) if (result.status === 'rejected') throw result.reason
-  return results.flatMap((result) => (result.status === 'fulfilled' && result.value !== undefined ? [result.value] : []))
+  const creations = drafts.map(({ creation }) => creation)
+  const { volumes, ...frozen } =
+    plan.volume === undefined ? { volumes: [] } : await makeVolumes(target, plan.source, plan.volume, creations)
+  const made: Made[] = []
+  for (const [at, draft] of drafts.entries()) made.push(await furnish(plan, draft, volumes[at]))
+  return { made, ...frozen }
 }
 
 /** Into the journals, so that one flush covers them all. */
@@ -138,12 +122,12 @@ async function announceAll({ volume }: CopyPlan, drafts: readonly Draft[]): Prom
   for (const { creation } of drafts) await creation.willMake(await volume.driver.locate(volume.at(creation.container)))
 }
 
-async function makeOne(plan: CopyPlan, { creation, own }: Draft): Promise<Made> {
+/** All that a copy has besides its volume. */
+async function furnish(plan: CopyPlan, { creation, own }: Draft, volume: Volume | undefined): Promise<Made> {
   const { context, container } = creation
   const { source } = plan
   throwIfAborted(context.signal)
   await copyOwnFiles(context, { source: source.config, volume: source.volume, named: plan.config.ownPaths }, container)
-  const volume = plan.volume === undefined ? undefined : await makeCopyVolume(creation, plan.volume)
   const values = volume === undefined ? own : { ...own, rootfsPath: volumeText(volume) }
   let config = plan.config.render(values)
   if (volume !== undefined) config = await dress(plan, creation, volume, config)
@@ -172,7 +156,7 @@ async function dress(plan: CopyPlan, { context, container }: Creation, volume: V
         sourceName: source.container.name,
         configFile: staged,
         rootfsPath: volumeText(volume),
-        mountedAt,
+        mountedAt: forOthers(mountedAt),
         words: hookWords,
       }
       await runCloneHooks(context, source.loaded, call)
@@ -199,15 +183,22 @@ function recordOf({ paths }: StoreContext, { container, snapshot, record }: Copy
   }
 }
 
-function reportOf({ paths }: StoreContext, { source, sharing, network }: CopyPlan, { creation, own, volume }: Made): ClonedContainer {
+function reportOf(
+  { paths }: StoreContext,
+  { source, sharing, network, volume: plannedVolume }: CopyPlan,
+  { creation, own, volume }: Made,
+): ClonedContainer {
   return {
     name: creation.container.name,
     source: source.container.name,
     ...(source.snapshot === undefined ? {} : { snapshot: source.snapshot }),
     lxcpath: paths.lxcpath,
     ...(volume === undefined ? {} : { storage: volume.driver }),
-    sharing,
+    sharing: sharing && (plannedVolume?.warnings.length ?? 0) === 0,
     addresses: [...(own.addresses?.values() ?? [])],
-    warnings: network.warnings,
+    warnings: [...network.warnings, ...(plannedVolume?.warnings ?? [])],
   }
 }
+
+/** A path through our descriptors as other processes can follow it. */
+const forOthers = (path: string): string => path.replace(/^\/proc\/self(?=\/)/, `/proc/${process.pid}`)

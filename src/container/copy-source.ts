@@ -11,6 +11,9 @@ import type { Volume } from '../storage/driver.ts'
 import { storageDriver, volumeText } from '../storage/index.ts'
 import type { SourceConfig } from './clone-config.ts'
 import { ID_RANGE_COUNT, readIds } from './ids.ts'
+import { PENDING } from './pending.ts'
+import { hasBrokenRename } from './rename-journal.ts'
+import { lockExisting } from './settle.ts'
 import type { Container, ContainerRecord, StoreContext } from './store.ts'
 import { containerOf, findContainer, readRecord, readVolume, stateOf } from './store.ts'
 import { ownerOf } from './sweep.ts'
@@ -40,8 +43,11 @@ export interface CopySource {
  * Before the lock is taken: it exists, and what a crashed monitor left is cleaned up.
  * @throws NotFoundError
  */
-export async function findSource({ paths, signal }: StoreContext, { name }: SourceName): Promise<Container> {
+export async function findSource(context: StoreContext, { name }: SourceName): Promise<Container> {
+  const { paths, signal } = context
   const container = await findContainer(paths, name, 'copy')
+  // Under a lock that others share nothing can be made up for.
+  if (existsSync(join(container.dir, PENDING)) || hasBrokenRename(context)) (await lockExisting(context, name, 'copy')).lock.release()
   const { state, crashed } = stateOf(paths, name)
   if (crashed && state !== 'RUNNING') await stopContainer(paths, name, { kill: true, signal })
   return container

@@ -1,11 +1,12 @@
-/** The root file system of a copy: cloned by its driver where that is what is wanted, else copied file by file. */
+/** Which way the root file system of a copy is made: cloned by its driver where that is what is wanted, else file by file. */
+import { lstatSync } from 'node:fs'
 import { HostError, UsageError } from '../lib/errors.ts'
-import type { Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
-import { copyVolume } from '../storage/generic.ts'
-import { driverOf, storageDriver } from '../storage/index.ts'
+import type { Paths } from '../platform/paths.ts'
+import type { Capabilities, DriverName, Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
+import { driverNames, driverOf, storageDriver } from '../storage/index.ts'
 import type { CopySource } from './copy-source.ts'
+import { sealVolume } from './pending.ts'
 import { type Container, poolOf, rootfsRef, type StoreContext } from './store.ts'
-import type { Creation } from './transaction.ts'
 
 export interface VolumeWishes {
   /** Sharing blocks with the source. */
@@ -15,12 +16,47 @@ export interface VolumeWishes {
   readonly pool?: Pool | undefined
 }
 
+type Usable = Extract<Capabilities, { usable: true }>
+
 export interface VolumePlan {
   readonly from: Volume
   readonly driver: StorageDriver
   readonly how: 'clone' | 'copy'
+  /** Of the driver of `from`, where that is. */
+  readonly source: Usable
   /** Where the volume of a copy shall be. */
   readonly at: (copy: Container) => VolumeRef
+  /** For people. */
+  readonly warnings: readonly string[]
+}
+
+/** Makes overlays of directories, so that both sides can share what there is. */
+const SEALER: DriverName = 'overlay'
+
+/** Whether the source itself is changed by what is wished, so that nobody else may use it meanwhile. */
+export async function changesSource({ paths }: StoreContext, source: CopySource, { sharing }: VolumeWishes): Promise<boolean> {
+  return sharing && (await sealerOf(paths, source)) !== undefined
+}
+
+/** The driver that has to make the source's content shareable first. */
+async function sealerOf(paths: Paths, { volume, isLive, snapshot }: CopySource): Promise<StorageDriver | undefined> {
+  if (volume === undefined || isLive || snapshot !== undefined) return undefined
+  const own = driverOf(paths, volume)
+  if (own.planSeal !== undefined) return own
+  const capabilities = await own.probe({ dir: paths.lxcpath, pool: poolOf(volume) })
+  const isDir = volume.driver === 'dir' && driverNames.includes(SEALER)
+  return isDir && capabilities.usable && !capabilities.cow ? storageDriver(paths, SEALER) : undefined
+}
+
+/** Under the source's lock, which nobody shares: true when it has another root file system record now. */
+export async function sealSource(context: StoreContext, source: CopySource): Promise<boolean> {
+  const { container, volume } = source
+  const sealer = await sealerOf(context.paths, source)
+  if (sealer?.planSeal === undefined || volume === undefined) return false
+  const planned = await sealer.planSeal(volume, rootfsRef(container, poolOf(volume)))
+  if (planned === undefined) return false
+  await sealVolume(context, container, sealer, planned)
+  return true
 }
 
 /** @throws UsageError · HostError when the storage can't do what is asked */
@@ -33,29 +69,37 @@ export async function planVolume(
   const { volume: from } = source
   if (from === undefined) return undefined
   const { name } = source.container
-  const driver = wishes.storage === undefined ? driverOf(paths, from) : storageDriver(paths, wishes.storage)
+  const own = driverOf(paths, from)
+  const driver = wishes.storage === undefined ? own : storageDriver(paths, wishes.storage)
   const isSame = driver.name === from.driver
-  // A copy lies where its source lies, where nothing else is asked for.
-  const pool = { ...(isSame ? poolOf(from) : {}), ...wishes.pool }
   if (wishes.sharing && !isSame) {
     throw new UsageError(`cannot copy '${name}' copy-on-write to '${driver.name}': it lies in '${from.driver}'`, {
       hint: 'leave -s or -B out',
     })
   }
-  const capabilities = await driver.probe({ dir: targetLxcpath, pool })
-  if (!capabilities.usable) {
-    throw new HostError(`cannot copy '${name}' to '${driver.name}': ${capabilities.reason}`, { hint: capabilities.hint })
-  }
-  if (wishes.sharing && !capabilities.cow) {
-    throw new HostError(`cannot copy '${name}' copy-on-write: its storage '${driver.name}' can't`, { hint: `leave -s out: a full copy` })
-  }
-  const how = isSame && (wishes.sharing || capabilities.clonesAreCopies === true) ? 'clone' : 'copy'
-  return { from, driver, how, at: (copy) => rootfsRef(copy, pool) }
+  // A copy lies where its source lies, where nothing else is asked for.
+  const pool = { ...(isSame ? poolOf(from) : {}), ...wishes.pool }
+  const at = (copy: Container): VolumeRef => rootfsRef(copy, pool)
+  const target = usable(await driver.probe({ dir: targetLxcpath, pool }), name, driver)
+  const sourceCan = isSame ? target : usable(await own.probe({ dir: paths.lxcpath, pool: poolOf(from) }), name, own)
+  const planned = { from, driver, source: sourceCan, at }
+  if (wishes.sharing && !target.cow) return { ...planned, how: fullCopy(target), warnings: [whyNotShared(source, from)] }
+  const isClone = isSame && (wishes.sharing || (target.clonesAreCopies === true && isOnDevice(paths.lxcpath, targetLxcpath)))
+  return { ...planned, how: isClone ? 'clone' : 'copy', warnings: [] }
 }
 
-/** The journal knows of it already. After a failure nothing is left. */
-export async function makeCopyVolume({ context, container }: Creation, { from, driver, how, at }: VolumePlan): Promise<Volume> {
-  const { paths, signal } = context
-  if (how === 'clone') return await driver.clone(from, at(container), { signal })
-  return await copyVolume(paths, from, { driver, at: at(container) }, { signal })
+const fullCopy = ({ clonesAreCopies }: Usable): VolumePlan['how'] => (clonesAreCopies === true ? 'clone' : 'copy')
+
+// Snapshots of a file system end at its border.
+const isOnDevice = (a: string, b: string): boolean => a === b || lstatSync(a).dev === lstatSync(b).dev
+
+function usable(capabilities: Capabilities, name: string, driver: StorageDriver): Usable {
+  if (capabilities.usable) return capabilities
+  throw new HostError(`cannot copy '${name}' with '${driver.name}': ${capabilities.reason}`, { hint: capabilities.hint })
+}
+
+/** A directory of a running container can't be put below an overlay: LXC refuses, we copy. */
+function whyNotShared({ container: { name }, isLive }: CopySource, { driver }: Volume): string {
+  if (isLive && driver === 'dir') return `'${name}' runs, so its directory can't be shared: this is a full copy`
+  throw new HostError(`cannot copy '${name}' copy-on-write: its storage '${driver}' can't`, { hint: 'leave -s out: a full copy' })
 }

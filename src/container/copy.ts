@@ -14,7 +14,7 @@ import { planConfig } from './clone-config.ts'
 import { type ClonedContainer, type CopyPlan, makeCopies } from './copy-make.ts'
 import { planNetwork } from './copy-network.ts'
 import { findSource, readSource, type SourceName } from './copy-source.ts'
-import { planVolume } from './copy-volume.ts'
+import { changesSource, planVolume, sealSource } from './copy-volume.ts'
 import { alreadyExists, containerExists, lockContainer, type StoreContext } from './store.ts'
 import { beginCreation, type Creation } from './transaction.ts'
 
@@ -58,10 +58,11 @@ export async function cloneContainers(
   await findSource(context, request.source)
   const target: StoreContext = { ...context, paths: pathsAt(context.paths, request.lxcpath) }
   for (const name of names) if (containerExists(target.paths, name)) throw alreadyExists(name)
-  const locked = await lockAll(context, target, names, request)
+  const shared = !(await mustSeal(context, request))
+  const locked = await lockAll(context, target, { names, source: request.source.name, shared })
   let made: readonly ClonedContainer[]
   try {
-    made = await makeCopies(target, await makePlan(context, target.paths, request), locked.creations)
+    made = await makeCopies(target, await makePlan(context, target.paths, request, shared), locked.creations)
   } catch (error) {
     throw await undoAll(locked.creations, error)
   } finally {
@@ -79,18 +80,25 @@ interface Locked {
   readonly creations: readonly Creation[]
 }
 
+interface Wanted {
+  readonly names: readonly string[]
+  readonly source: string
+  readonly shared: boolean
+}
+
 /** In the order of their names, whichever is the source: two copies in opposite directions wait, and don't block each other. */
-async function lockAll(context: StoreContext, target: StoreContext, names: readonly string[], { source }: CloneRequest): Promise<Locked> {
+async function lockAll(context: StoreContext, target: StoreContext, wanted: Wanted): Promise<Locked> {
+  const { names, source, shared } = wanted
   await ensureDir(target.paths.lxcpath)
   const key = (paths: Paths, name: string) => `${paths.lxcpath}/${name}`
-  const ordered = [...names.map((name) => ({ name, isSource: false })), { name: source.name, isSource: true }].sort((a, b) =>
+  const ordered = [...names.map((name) => ({ name, isSource: false })), { name: source, isSource: true }].sort((a, b) =>
     key(a.isSource ? context.paths : target.paths, a.name) < key(b.isSource ? context.paths : target.paths, b.name) ? -1 : 1,
   )
   const creations = new Map<string, Creation>()
   let sourceLock: { release(): void } | undefined
   try {
     for (const { name, isSource } of ordered) {
-      if (isSource) sourceLock = await lockContainer(context, name, { shared: true })
+      if (isSource) sourceLock = await lockContainer(context, name, { shared })
       else creations.set(name, await beginCreation(target, name, { flush: names.length === 1 }))
     }
   } catch (error) {
@@ -114,9 +122,16 @@ async function undoAll(creations: readonly Creation[], error: unknown): Promise<
   return failure
 }
 
-async function makePlan(context: StoreContext, targetPaths: Paths, request: CloneRequest): Promise<CopyPlan> {
+/** Looked at before the lock: sealing needs it alone. Another answer under the lock is an answer too late, and nothing is sealed. */
+async function mustSeal(context: StoreContext, request: CloneRequest): Promise<boolean> {
+  const source = await readSource(context, request.source, { allowRunning: request.allowRunning ?? false })
+  return await changesSource(context, source, request)
+}
+
+async function makePlan(context: StoreContext, targetPaths: Paths, request: CloneRequest, shared: boolean): Promise<CopyPlan> {
   const { keepName = false, keepMac = false, allowRunning = false, ephemeral = false, ip } = request
-  const source = await readSource(context, request.source, { allowRunning })
+  let source = await readSource(context, request.source, { allowRunning })
+  if (!shared && (await sealSource(context, source))) source = await readSource(context, request.source, { allowRunning })
   const volume = await planVolume(context, source, request, targetPaths.lxcpath)
   const network = planNetwork(source.loaded, { keepMac, ip })
   const config = planConfig(source.config, {
