@@ -57,12 +57,23 @@ function loadFile(file: string, text: string, loading: Loading): void {
     loading.permissions?.check(file)
     loading.inputs.add(file)
   }
-  const source = parseYaml(file, text)
+  const source = loading.stack.length === 0 ? parseYaml(file, text) : parseIncluded(file, text)
   const checked = checkFile(source, containerSchema) as ConfigFile
   includedNames(checked.include).forEach(({ name, index }) => {
     include(name, { source, index }, { ...loading, stack: [...loading.stack, file] })
   })
   mergeFile(loading.tree, checked as Record<string, unknown>, source, loading.origins)
+}
+
+const included = new Map<string, YamlFile>()
+
+/** Many containers include the same few files: when many are compiled, each is parsed once. */
+function parseIncluded(file: string, text: string): YamlFile {
+  const known = included.get(file)
+  if (known?.text === text) return known
+  const source = parseYaml(file, text)
+  included.set(file, source)
+  return source
 }
 
 function includedNames(include: Items<string> | null | undefined): { name: string; index: number }[] {

@@ -71,8 +71,10 @@ export async function makeCopies(
   const barrier = async (): Promise<void> => {
     if (isMany) await syncFileSystem(target.paths, target.paths.lxcpath)
   }
+  for (const creation of creations) await creation.announce(await volumesOf(plan, creation))
+  await barrier()
   const drafts = await draftAll(target, plan, creations)
-  const { made, frozenMs } = await makeAll(target, plan, drafts, barrier)
+  const { made, frozenMs } = await makeAll(target, plan, drafts)
   await barrier()
   for (const { creation, config } of made) await creation.commitPrepared(config)
   await barrier()
@@ -105,9 +107,7 @@ interface AllMade {
 }
 
 /** Volumes first, so that a running source is let go before anything else is done. */
-async function makeAll(target: StoreContext, plan: CopyPlan, drafts: readonly Draft[], barrier: () => Promise<void>): Promise<AllMade> {
-  await announceAll(plan, drafts)
-  await barrier()
+async function makeAll(target: StoreContext, plan: CopyPlan, drafts: readonly Draft[]): Promise<AllMade> {
   const creations = drafts.map(({ creation }) => creation)
   const { volumes, ...frozen } =
     plan.volume === undefined ? { volumes: [] } : await makeVolumes(target, plan.source, plan.volume, creations)
@@ -116,10 +116,9 @@ async function makeAll(target: StoreContext, plan: CopyPlan, drafts: readonly Dr
   return { made, ...frozen }
 }
 
-/** Into the journals, so that one flush covers them all. */
-async function announceAll({ volume }: CopyPlan, drafts: readonly Draft[]): Promise<void> {
-  if (volume === undefined) return
-  for (const { creation } of drafts) await creation.willMake(await volume.driver.locate(volume.at(creation.container)))
+/** For the journals: one flush covers them all. */
+async function volumesOf({ volume }: CopyPlan, { container }: Creation): Promise<readonly Volume[]> {
+  return volume === undefined ? [] : [await volume.driver.locate(volume.at(container))]
 }
 
 /** All that a copy has besides its volume. */

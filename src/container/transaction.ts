@@ -12,7 +12,7 @@ import { throwIfAborted } from '../lib/abort.ts'
 import { ExistsError } from '../lib/errors.ts'
 import { UndoStack } from '../lib/undo.ts'
 import type { LockHandle } from '../platform/addon.ts'
-import { fileError, removeFile, syncDir, writeDurable, writeUnflushed } from '../platform/files.ts'
+import { fileError, removeFile, syncDir, writeDurable, writeFirst, writeUnflushed } from '../platform/files.ts'
 import type { Volume } from '../storage/driver.ts'
 import { writeJournal } from './journal.ts'
 import { finishRenames } from './rename-journal.ts'
@@ -67,15 +67,20 @@ export class Creation implements AsyncDisposable {
 
   /** To be called before a volume is made, with what `driver.locate` says. */
   async willMake(volume: Volume): Promise<void> {
-    this.#volumes = [...this.#volumes, volume]
+    await this.announce([volume])
+  }
+
+  /** Writes the journal anew; where it is not flushed, for the first time. */
+  async announce(volumes: readonly Volume[]): Promise<void> {
+    this.#volumes = [...this.#volumes, ...volumes]
     await writeJournal(this.context, this.container.dir, this.#volumes, this.#flush)
   }
 
   /** What `commit` needs beside config.yaml. Called by itself where many are flushed before the first is committed. */
   async prepare({ record, volume }: Pick<CommitContent, 'record' | 'volume'>): Promise<void> {
     const { dir } = this.container
-    await this.#write(recordFile(dir), json(record))
-    if (volume !== undefined) await this.#write(volumeFile(dir), json(volumeRecord(volume)))
+    await this.#writeNew(recordFile(dir), json(record))
+    if (volume !== undefined) await this.#writeNew(volumeFile(dir), json(volumeRecord(volume)))
   }
 
   /** From here on the container exists. The lock is held until the disposal, for what follows a commit. */
@@ -106,6 +111,12 @@ export class Creation implements AsyncDisposable {
     return this.#isCommitted
   }
 
+  /** Before the commit half a file does no harm: it goes with the rest. */
+  async #writeNew(path: string, content: string): Promise<void> {
+    if (this.#flush) await writeDurable(path, content)
+    else writeFirst(path, content)
+  }
+
   async #write(path: string, content: string): Promise<void> {
     if (this.#flush) await writeDurable(path, content)
     else writeUnflushed(path, content)
@@ -131,10 +142,13 @@ export async function beginCreation(context: StoreContext, name: string, options
   try {
     await clearTheWay(context, container)
     await makeDir(container.dir, flush)
-    await writeJournal(context, container.dir, [], flush).catch(async (error: unknown) => {
-      await sweepCrashed(context, container)
-      throw error
-    })
+    // Of many, each is announced before anything is allocated for it.
+    if (flush) {
+      await writeJournal(context, container.dir, []).catch(async (error: unknown) => {
+        await sweepCrashed(context, container)
+        throw error
+      })
+    }
     return new Creation(context, container, lock, options)
   } catch (error) {
     lock.release()

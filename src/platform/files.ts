@@ -57,6 +57,15 @@ export function writeUnflushed(path: string, content: string | Uint8Array): void
   }
 }
 
+/** Writes a file, 0600, that nobody looks at yet: neither as a whole nor to the disk. @throws HostError `no-space` or `permission` */
+export function writeFirst(path: string, content: string | Uint8Array): void {
+  try {
+    writeFileSync(path, content, { mode: OWNER_ONLY_FILE })
+  } catch (error) {
+    throw fileError('write', path, error)
+  }
+}
+
 /** Undefined when the file is absent. */
 export async function readTextIfPresent(path: string): Promise<string | undefined> {
   try {
