@@ -8,18 +8,19 @@ import { checkName } from '../lib/names.ts'
 import type { LockHandle } from '../platform/addon.ts'
 import { removeFile, renameDurable } from '../platform/files.ts'
 import { stopContainer } from '../runtime/native-program.ts'
+import { requireNoDependents } from './dependents.ts'
 import { runDestroyHooks } from './host-hooks.ts'
 import { finishRenames } from './rename-journal.ts'
-import { snapshotNames } from './snapshot-store.ts'
+import { settle } from './settle.ts'
 import type { Container, StoreContext } from './store.ts'
 import { containerExists, containerOf, DESTROYING, isLeftover, lockContainer, notFound, readVolume, stateOf, volumeFile } from './store.ts'
 import { sweepCrashed, sweepDestruction } from './sweep.ts'
-import { emptyTrash } from './trash.ts'
+import { sweepTrash } from './trash.ts'
 
 export interface DestroyOptions {
   /** Stop it first. */
   readonly force: boolean
-  /** With its snapshots. */
+  /** With its snapshots; `destroyContainers` takes what was cloned from it along, too. */
   readonly snapshots: boolean
 }
 
@@ -44,13 +45,14 @@ const STOP_ATTEMPTS = 3
 export async function destroyContainer(context: StoreContext, name: string, options: DestroyOptions): Promise<DestroyReport> {
   checkName(name)
   const container = containerOf(context.paths, name)
-  await emptyTrash(context.paths)
+  sweepTrash(context.paths)
   if (!containerExists(context.paths, name) && !isLeftover(container)) throw await notFound(context.paths, name, 'destroy')
   const { lock, stopped } = await lockStopped(context, name, options.force)
   try {
     await finishRenames(context, [name])
     if (!containerExists(context.paths, name)) return await removeLeftovers(context, container, stopped)
-    requireNoDependents(container, options)
+    await settle(context, container)
+    await requireNoDependents(context, container, options)
     const warnings = await destroyExisting(context, container)
     return { name, stopped, leftovers: false, warnings }
   } finally {
@@ -83,16 +85,6 @@ async function removeLeftovers(context: StoreContext, container: Container, stop
   const leftovers = await together(name, () => sweepCrashed(context, container))
   if (!leftovers && !stopped) throw await notFound(context.paths, name, 'destroy')
   return { name, stopped, leftovers, warnings: [] }
-}
-
-// LXC's phrase: scripts look for it.
-function requireNoDependents(container: Container, options: DestroyOptions): void {
-  const { name } = container
-  const snapshots = snapshotNames(container)
-  if (snapshots.length === 0 || options.snapshots) return
-  throw new TslxcError('state', `Destroying ${name} failed: ${name} has snapshots (${snapshots.join(', ')})`, {
-    hint: `tslxc destroy -s ${name}`,
-  })
 }
 
 async function destroyExisting(context: StoreContext, container: Container): Promise<string[]> {

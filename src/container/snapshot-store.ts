@@ -8,10 +8,9 @@ import { NotFoundError, UsageError } from '../lib/errors.ts'
 import { nameProblem } from '../lib/names.ts'
 import { readJson, readTextIfPresent, removeFile } from '../platform/files.ts'
 import type { Pool, Volume, VolumeRef } from '../storage/driver.ts'
-import { driverOf } from '../storage/index.ts'
 import { JOURNAL_VERSION, type Journal } from './journal.ts'
 import { type Container, CREATING, DESTROYING, entriesOf, isBare, nearestName, readVolumeIn, type StoreContext } from './store.ts'
-import { discardDir } from './trash.ts'
+import { discardDir, discardVolume } from './trash.ts'
 
 export const SNAPSHOT = 'snapshot.yaml'
 /** LXC's word for every snapshot; no snapshot can have it as its name. */
@@ -130,6 +129,6 @@ export async function sweepSnapshots(context: StoreContext, container: Container
 /** The rest of a snapshot whose snapshot.yaml is gone; done twice it does nothing. */
 export async function removeSnapshotDir(context: StoreContext, container: Container, name: string): Promise<void> {
   const dir = snapshotDir(container, name)
-  for (const volume of await volumesIn(dir)) await driverOf(context.paths, volume).destroy(volume)
+  for (const volume of await volumesIn(dir)) await discardVolume(context.paths, volume, { dir, name: container.name })
   await discardDir(context.paths, dir, `${container.name}@${name}`)
 }

@@ -6,13 +6,12 @@ import { readJson, removeFile } from '../platform/files.ts'
 import { type Paths, runDir } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
 import type { Volume } from '../storage/driver.ts'
-import { driverOf } from '../storage/index.ts'
 import { releaseIds } from './ids.ts'
 import { JOURNAL_VERSION, type Journal } from './journal.ts'
 import { pendingVolumes } from './pending.ts'
 import { snapshotVolumes } from './snapshot-store.ts'
 import { type Container, CREATING, containerExists, DESTROYING, isLeftover, readVolume, type StoreContext } from './store.ts'
-import { discardDir } from './trash.ts'
+import { discardDir, discardVolume } from './trash.ts'
 
 /**
  * Finishes what a command began that died while it made or destroyed this container. An existing one is not touched.
@@ -51,7 +50,7 @@ async function removeAll(context: StoreContext, container: Container, volumes: r
   const attempt = async (step: Promise<void>): Promise<void> => {
     await step.catch((error: unknown) => errors.push(error))
   }
-  for (const volume of [...volumes].reverse()) await attempt(driverOf(paths, volume).destroy(volume))
+  for (const volume of [...volumes].reverse()) await attempt(discardVolume(paths, volume, container))
   const owner = ownerOf(paths, container)
   // Kept by owner, host-wide: no journal is needed for them.
   await attempt(releaseAddresses(paths, owner, context.command))

@@ -29,7 +29,7 @@ import {
   volumeRecord,
 } from './store.ts'
 import { sweepCrashed, sweepCreation } from './sweep.ts'
-import { emptyTrash } from './trash.ts'
+import { sweepTrash } from './trash.ts'
 
 const OWNER_ONLY_DIR = 0o700
 
@@ -158,7 +158,7 @@ export async function beginCreation(context: StoreContext, name: string, options
 
 /** Under the lock. Finishes what crashed commands began, and refuses what is neither theirs nor empty. */
 async function clearTheWay(context: StoreContext, container: Container): Promise<void> {
-  await emptyTrash(context.paths)
+  sweepTrash(context.paths)
   await finishRenames(context, [container.name])
   if (containerExists(context.paths, container.name)) {
     // The crash was between the commit and the end of the journal.

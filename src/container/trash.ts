@@ -1,39 +1,114 @@
-/** Removing a directory so that its name is free at once: renamed aside first. What a crash leaves there goes with the next removal. */
+/**
+ * Removing trees so that their names are free at once: renamed aside into `<lxcpath>/.trash`, which no listing shows, and
+ * deleted by a process of its own after this one has ended. What a crash leaves there, the next command has deleted.
+ */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { TslxcError } from '../lib/errors.ts'
-import { ensureDir, renameDurable } from '../platform/files.ts'
-import type { Paths } from '../platform/paths.ts'
+import { loadAddon } from '../platform/addon.ts'
+import { spawnBehind } from '../platform/exec.ts'
+import { ensureDir, renameDurable, writeUnflushed } from '../platform/files.ts'
+import { lockFile, type Paths } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
-import { entriesOf } from './store.ts'
+import { nativeProgram } from '../runtime/native-program.ts'
+import type { Volume } from '../storage/driver.ts'
+import { driverOf } from '../storage/index.ts'
+
+/** A file that names a tree elsewhere. */
+const ELSEWHERE = '.elsewhere'
 
 const trashDir = (paths: Paths): string => join(paths.lxcpath, '.trash')
+// No name of a container: those don't begin with a dot.
+const trashLock = (paths: Paths): string => lockFile(paths, '.trash')
 
 /** Absent is success. Follows no symlink, crosses no mount. */
 export async function discardDir(paths: Paths, dir: string, name: string): Promise<void> {
-  if (!existsSync(dir)) return
-  await removeTree(paths, await moveAside(paths, dir, name))
+  const aside = join(trashDir(paths), `${randomBytes(6).toString('hex')}.${name}`)
+  try {
+    if (existsSync(dir)) {
+      await ensureDir(trashDir(paths))
+      await renameDurable(dir, aside)
+    }
+  } catch (error) {
+    // A full disk must not keep it.
+    if (error instanceof TslxcError && error.code === 'no-space' && existsSync(dir)) return await removeTree(paths, dir)
+    throw error
+  }
+  deleteAtExit(paths)
 }
 
-/** Where the directory is now: a full disk must not keep it, so it may stay where it was. */
-async function moveAside(paths: Paths, dir: string, name: string): Promise<string> {
-  // The pid tells whether whoever is removing it still lives.
-  const aside = join(trashDir(paths), `${process.pid}.${randomBytes(4).toString('hex')}.${name}`)
-  try {
-    await ensureDir(trashDir(paths))
-    await renameDurable(dir, aside)
-    return aside
-  } catch (error) {
-    if (error instanceof TslxcError && error.code === 'no-space' && existsSync(dir)) return dir
-    throw error
+/** A volume of the owner of `dir`, whose directory is discarded next: a tree inside it goes with that. */
+export async function discardVolume(paths: Paths, volume: Volume, owner: { readonly dir: string; readonly name: string }): Promise<void> {
+  const driver = driverOf(paths, volume)
+  if (driver.letGo === undefined) return await driver.destroy(volume)
+  const tree = await driver.letGo(volume)
+  if (!tree.startsWith(`${owner.dir}/`)) await discardTree(paths, tree, owner.name)
+}
+
+/** A root file system outside of the container's directory, perhaps on another file system. */
+async function discardTree(paths: Paths, tree: string, name: string): Promise<void> {
+  // Always the same: done again after a crash, it is found.
+  const aside = join(dirname(tree), `.${basename(tree)}.removed`)
+  if (existsSync(tree)) {
+    if (existsSync(aside)) await removeTree(paths, aside)
+    await renameDurable(tree, aside)
+  }
+  if (!existsSync(aside)) return
+  await ensureDir(trashDir(paths))
+  writeUnflushed(join(trashDir(paths), `${randomBytes(6).toString('hex')}.${name}${ELSEWHERE}`), aside)
+  deleteAtExit(paths)
+}
+
+/** Has deleted what commands that died have left. */
+export function sweepTrash(paths: Paths): void {
+  if (entriesIn(trashDir(paths)).length > 0) deleteAtExit(paths)
+}
+
+/** Deletes it now; when somebody does already, they go on. */
+export async function emptyTrash(paths: Paths): Promise<void> {
+  for (;;) {
+    if (entriesIn(trashDir(paths)).length === 0) return
+    const lock = loadAddon(paths.installRoot).tryLock(trashLock(paths), 'tslxc empty-trash', false)
+    if (!('release' in lock)) return
+    try {
+      await deleteAll(paths)
+    } finally {
+      lock.release()
+    }
+    // What came while we held the lock was left to us by others.
   }
 }
 
-/** Removes what commands that died have left. */
-export async function emptyTrash(paths: Paths): Promise<void> {
-  for (const entry of entriesOf(trashDir(paths))) {
-    const pid = entry.split('.')[0] ?? ''
-    if (pid === String(process.pid) || !existsSync(`/proc/${pid}`)) await removeTree(paths, join(trashDir(paths), entry))
+async function deleteAll(paths: Paths): Promise<void> {
+  for (const entry of entriesIn(trashDir(paths))) {
+    const path = join(trashDir(paths), entry)
+    if (entry.endsWith(ELSEWHERE) && lstatSync(path).isFile()) {
+      await removeTree(paths, readFileSync(path, 'utf8'))
+      rmSync(path)
+    } else await removeTree(paths, path)
+  }
+}
+
+const due = new Map<string, Paths>()
+
+/** Once, however many were discarded: also by an undo, or when a signal ends us. */
+function deleteAtExit(paths: Paths): void {
+  if (due.size === 0) process.once('exit', deleteBehind)
+  due.set(paths.lxcpath, paths)
+}
+
+function deleteBehind(): void {
+  for (const paths of due.values()) {
+    if (entriesIn(trashDir(paths)).length === 0) continue
+    spawnBehind([nativeProgram(paths), 'empty-trash', '-P', paths.lxcpath], { TSLXC_ROOT: paths.root })
+  }
+}
+
+function entriesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir).filter((entry) => !entry.endsWith('.tmp'))
+  } catch {
+    return []
   }
 }

@@ -1,4 +1,5 @@
 /** The only way processes are run: argv arrays, never a shell, `LC_ALL=C`. */
+import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { abortedError, throwIfAborted } from '../lib/abort.ts'
@@ -95,6 +96,18 @@ export async function runAttached(argv: readonly string[], options: Pick<RunOpti
     return 128 + (os.signals[result.signal as NodeJS.Signals] ?? 0)
   }
   throw failure(argv, options, result)
+}
+
+/** Starts a program that goes on after us, with nothing of ours; whether it could be started is not told. */
+export function spawnBehind(argv: readonly string[], env: Readonly<Record<string, string>>): void {
+  const child = spawn(argv[0] ?? '', argv.slice(1), {
+    detached: true,
+    stdio: 'ignore',
+    cwd: '/',
+    env: { ...process.env, ...env, LC_ALL: 'C' },
+  })
+  child.on('error', () => undefined)
+  child.unref()
 }
 
 /** Absolute path of a tool, or undefined when it is not installed. */

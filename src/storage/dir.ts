@@ -61,16 +61,20 @@ export function makeDirDriver(paths: Pick<Paths, 'installRoot' | 'allocDir'>): S
     async exchange(volume, made) {
       return { live: { ...made, path: volume.path }, aside: await swapPaths(volume, made) }
     },
-    async destroy(volume) {
-      releaseProject(addon(), volume)
-      await removeTree(paths, volume.path)
-    },
+    letGo: async (volume) => letGo(addon(), volume),
+    destroy: async (volume) => removeTree(paths, letGo(addon(), volume)),
     withMounted: (volume, use) => use(volume.path),
     rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: false }),
     dependents: async () => [],
     resize: (volume, sizeBytes) => resize(paths, volume, sizeBytes),
     usage: (volume) => usage(addon(), volume),
   }
+}
+
+/** The tree that is left. */
+function letGo(addon: NativeAddon, volume: DirVolume): string {
+  releaseProject(addon, volume)
+  return volume.path
 }
 
 async function resize(

@@ -105,6 +105,11 @@ export interface StorageDriver<V extends Volume = Volume> {
    * again after a crash with the same two, and then goes on where it was left.
    */
   exchange(volume: V, made: V): Promise<{ readonly live: V; readonly aside: V | undefined }>
+  /**
+   * Instead of `destroy`, where a volume is a tree whose removal takes time: gives up what else there is of it, and answers
+   * the tree, which can be renamed and removed at any time from then on. Absent where `destroy` returns at once.
+   */
+  letGo?(volume: V): Promise<string>
   /** Absent is success; so is what is left of a half-made one. Returns at once where it can: the rest is deleted behind. */
   destroy(volume: V): Promise<void>
   /** Makes the content reachable as a directory while `use` runs; nothing shows in the host's mounts. */

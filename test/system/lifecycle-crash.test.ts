@@ -35,8 +35,6 @@ const stateOf = async (name: string) => (await root.ok('info', '-sH', name)).tri
 function expectNothing(at: TestRoot = root): void {
   expect(visible(at)).toEqual([])
   expect(ids(at)).toEqual([])
-  const trash = join(at.lxcpath, '.trash')
-  expect(existsSync(trash) ? readdirSync(trash) : []).toEqual([])
 }
 
 const start = (...args: string[]): ChildProcess =>

@@ -7,6 +7,7 @@ import { destroyContainer } from '../../../src/container/destroy.ts'
 import { readIds } from '../../../src/container/ids.ts'
 import { containerOf, listContainers, listLeftovers, readRecord, readVolume } from '../../../src/container/store.ts'
 import { beginCreation } from '../../../src/container/transaction.ts'
+import { emptyTrash } from '../../../src/container/trash.ts'
 import { NotFoundError } from '../../../src/lib/errors.ts'
 import { helperFile, repositoryRoot } from '../../helpers/addon.ts'
 import { makeContainer, makeTrial, type Trial } from '../../helpers/containers.ts'
@@ -91,6 +92,8 @@ describe('a destruction that was killed', () => {
         expect(readdirSync(creation.container.dir)).toEqual(['creating.json'])
       }
       await destroyAll(trial)
+      // Deleted behind, by a process of its own; here at once.
+      await emptyTrash(trial.paths)
       expect(readdirSync(join(trial.paths.lxcpath, '.trash'))).toEqual([])
     }
     expect(killed).toBeGreaterThan(3)
