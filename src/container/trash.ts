@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { TslxcError } from '../lib/errors.ts'
+import { HostError, TslxcError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { spawnBehind } from '../platform/exec.ts'
 import { ensureDir, renameDurable, writeUnflushed } from '../platform/files.ts'
@@ -27,6 +27,7 @@ export async function discardDir(paths: Paths, dir: string, name: string): Promi
   const aside = join(trashDir(paths), `${randomBytes(6).toString('hex')}.${name}`)
   try {
     if (existsSync(dir)) {
+      requireNothingMounted(dir)
       await ensureDir(trashDir(paths))
       await renameDurable(dir, aside)
     }
@@ -51,6 +52,7 @@ async function discardTree(paths: Paths, tree: string, name: string): Promise<vo
   // Always the same: done again after a crash, it is found.
   const aside = join(dirname(tree), `.${basename(tree)}.removed`)
   if (existsSync(tree)) {
+    requireNothingMounted(tree)
     if (existsSync(aside)) await removeTree(paths, aside)
     await renameDurable(tree, aside)
   }
@@ -60,34 +62,48 @@ async function discardTree(paths: Paths, tree: string, name: string): Promise<vo
   deleteAtExit(paths)
 }
 
+/** A mount would go along with a rename, out of the sight of whoever has to take it away. @throws HostError */
+function requireNothingMounted(tree: string): void {
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    // proc_pid_mountinfo(5): blanks and backslashes are in octal.
+    const point = (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+    if (point !== tree && !point.startsWith(`${tree}/`)) continue
+    throw new HostError(`cannot remove '${point}': something is mounted there`, { hint: `umount '${point}'` })
+  }
+}
+
 /** Has deleted what commands that died have left. */
 export function sweepTrash(paths: Paths): void {
   if (entriesIn(trashDir(paths)).length > 0) deleteAtExit(paths)
 }
 
-/** Deletes it now; when somebody does already, they go on. */
+/**
+ * Deletes it now; when somebody does already, they go on.
+ * @throws the error of the first that can't be deleted, after every one was tried
+ */
 export async function emptyTrash(paths: Paths): Promise<void> {
+  const errors = new Map<string, unknown>()
   for (;;) {
-    if (entriesIn(trashDir(paths)).length === 0) return
+    const entries = entriesIn(trashDir(paths)).filter((entry) => !errors.has(entry))
+    if (entries.length === 0) break
     const lock = loadAddon(paths.installRoot).tryLock(trashLock(paths), 'tslxc empty-trash', false)
-    if (!('release' in lock)) return
+    if (!('release' in lock)) break
     try {
-      await deleteAll(paths)
+      for (const entry of entries) await deleteEntry(paths, entry).catch((error: unknown) => errors.set(entry, error))
     } finally {
       lock.release()
     }
     // What came while we held the lock was left to us by others.
   }
+  for (const error of errors.values()) throw error
 }
 
-async function deleteAll(paths: Paths): Promise<void> {
-  for (const entry of entriesIn(trashDir(paths))) {
-    const path = join(trashDir(paths), entry)
-    if (entry.endsWith(ELSEWHERE) && lstatSync(path).isFile()) {
-      await removeTree(paths, readFileSync(path, 'utf8'))
-      rmSync(path)
-    } else await removeTree(paths, path)
-  }
+async function deleteEntry(paths: Paths, entry: string): Promise<void> {
+  const path = join(trashDir(paths), entry)
+  if (entry.endsWith(ELSEWHERE) && lstatSync(path).isFile()) {
+    await removeTree(paths, readFileSync(path, 'utf8'))
+    rmSync(path)
+  } else await removeTree(paths, path)
 }
 
 const due = new Map<string, Paths>()

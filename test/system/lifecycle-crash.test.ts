@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { expectNoLeaks } from '../helpers/leaks.ts'
 import { program, run } from '../helpers/program.ts'
 import { makeRoot, type TestRoot } from '../helpers/root.ts'
@@ -20,6 +20,11 @@ beforeAll(async () => {
   // The image is in the cache from then on.
   await root.ok('create', '-t', 'busybox', '-f', noNetwork, 'first')
   await root.ok('destroy', '-q', 'first')
+})
+afterEach(async () => {
+  const trash = join(root.lxcpath, '.trash')
+  // Trees are deleted behind the commands.
+  await vi.waitFor(() => expect(existsSync(trash) ? readdirSync(trash) : []).toEqual([]), { timeout: 20_000 })
 })
 afterAll(async () => {
   await root.remove()

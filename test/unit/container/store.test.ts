@@ -145,6 +145,7 @@ describe('destroying', () => {
   it('refuses one with snapshots, unless they may go too', async () => {
     const container = await makeContainer(trial, 'web')
     mkdirSync(join(container.dir, 'snaps/snap0'), { recursive: true })
+    writeFileSync(join(container.dir, 'snaps/snap0/snapshot.yaml'), 'created: 2026-01-01T00:00:00Z\n')
     await expect(destroyContainer(trial, 'web', gently)).rejects.toMatchObject({
       message: 'Destroying web failed: web has snapshots (snap0)',
       hint: 'tslxc destroy -s web',
