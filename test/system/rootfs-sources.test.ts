@@ -6,6 +6,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -35,11 +36,15 @@ const kinds = [
 const CAPABILITY = '0100000200200000000000000000000000000000'
 let root: TestRoot
 const boxes: Box[] = []
+const places: string[] = []
 
 beforeAll(() => {
   root = makeRoot()
 })
-afterAll(() => root.remove())
+afterAll(async () => {
+  await root.remove()
+  for (const place of places) rmSync(place, { recursive: true })
+})
 afterEach(async () => {
   for (const box of boxes.splice(0)) await box.kill()
 })
@@ -211,5 +216,56 @@ describe.each(kinds)('an image file, %s', (_, idmap) => {
       `cannot mount '${file}': there is no ext4, xfs or btrfs file system on it\n  hint: blkid -p ${file}\n`,
     )
     await expectNoLoop(file)
+  })
+})
+
+/** What a person wrote into rootfs.path, and nothing else: no record of a driver. */
+function boxWith(config: string, pathOf: (box: Box) => string): Box {
+  const box = newBox(config)
+  const path = pathOf(box)
+  writeFileSync(join(box.dir, 'config.yaml'), `rootfs: { path: "${path}" }\n${config}net: [{ type: empty }]\n`, { mode: 0o600 })
+  return box
+}
+
+describe.each(kinds)('rootfs.path by hand, %s', (_, idmap) => {
+  it('takes an overlay in the words of LXC', async () => {
+    const box = boxWith(idmap, (made) => {
+      overlayOf(made, 2)
+      return `overlayfs:${join(made.dir, 'a-layer-with-a-name-that-is-not-short/0')}:${made.rootfs}:${layersOf(made).upper}`
+    })
+    await box.start()
+    await box.sh(CHANGE)
+    await box.kill()
+    await box.start()
+    expect(lines(await box.sh(LOOK))).toEqual(SEEN)
+    expect(await box.sh('cat /top')).toBe('0')
+    expect(await box.sh('/bin/busybox df / | tail -n 1')).toMatch(/^overlay /)
+  })
+
+  it('takes an image, which others must not read', async () => {
+    const box = boxWith(idmap, (made) => `loop:${join(made.dir, 'rootdev')}`)
+    await imageOf(box, 'ext4')
+    await box.start()
+    expect(await box.sh('cat /moved/inside')).toBe('inside')
+    await box.kill()
+    const place = mkdtempSync('/var/tmp/tslxc-test-images-')
+    places.push(place)
+    chmodSync(place, 0o755)
+    const shared = join(place, 'web.img')
+    renameSync(join(box.dir, 'rootdev'), shared)
+    chmodSync(shared, 0o644)
+    writeFileSync(join(box.dir, 'config.yaml'), `rootfs: { path: "loop:${shared}" }\n${idmap}net: [{ type: empty }]\n`, { mode: 0o600 })
+    const refused = await root.tslxc('start', box.name)
+    expect(refused.stderr).toContain(`cannot use '${shared}' as root file system: every user of the host can read it`)
+    expect(refused.stderr).toContain(`chmod 600 ${shared}`)
+    chmodSync(shared, 0o600)
+    await box.start()
+  })
+
+  it('says where it is wrong', async () => {
+    const box = boxWith(idmap, () => 'loop:images/web.img')
+    const { code, stderr } = await root.tslxc('start', box.name)
+    expect(code).toBe(1)
+    expect(stderr).toContain(`${join(box.dir, 'config.yaml')}:1:17: cannot use the image 'images/web.img': its path is not absolute`)
   })
 })
