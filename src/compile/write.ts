@@ -2,6 +2,7 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from '../config/schema.ts'
 import { type ConfiguredAddress, reconcileLeases } from '../network/leases.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { containerDir, type Paths } from '../platform/paths.ts'
@@ -13,6 +14,8 @@ import { isSettled, readBuildId, SETTLE_MS, stampsOf } from './stamps.ts'
 
 export interface Compiled {
   readonly spec: Spec
+  /** What it was compiled from. */
+  readonly config: Config
   /** An array of struct sock_filter. */
   readonly seccomp?: Buffer
 }
@@ -28,7 +31,7 @@ export async function compileContainer(paths: Paths, name: string, options: Comp
   const seccomp = gathered.seccomp
   const filter = seccomp && loadAddon(paths.installRoot).compileSeccomp(seccomp.policy, { file: seccomp.file })
   const spec = compileSpec({ ...gathered, stamps, build: readBuildId(paths.installRoot), hasSeccompFilter: filter !== undefined })
-  return { spec, ...(filter === undefined ? {} : { seccomp: filter }) }
+  return { spec, config: gathered.loaded.config, ...(filter === undefined ? {} : { seccomp: filter }) }
 }
 
 const MAX_ATTEMPTS = 10

@@ -196,10 +196,13 @@ async function checkConfig(creation: Creation, plan: Plan, document: Document): 
   const { context, container } = creation
   const { paths } = context
   const text = configWith(plan, creation, document)
-  const { config } = loadConfig(container.configFile, { confDirs: paths.confDirs, text })
-  if (plan.storage === undefined) return // Without a root file system it can't be started yet: its keys alone are checked.
+  if (plan.storage === undefined) {
+    // Without a root file system it can't be started yet: its keys alone are checked.
+    loadConfig(container.configFile, { confDirs: paths.confDirs, text })
+    return
+  }
+  const { config } = await compileContainer(paths, container.name, { text, justMade: true })
   requireLimit(plan.storage, config.limits?.disk)
-  await compileContainer(paths, container.name, { text, justMade: true })
 }
 
 /** The text of config.yaml. */
