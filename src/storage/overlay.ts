@@ -206,7 +206,13 @@ async function planSeal(paths: OverlayPaths, volume: Volume, at: VolumeRef): Pro
   if (lstatSync(content).dev !== lstatSync(paths.lxcpath).dev) {
     throw new HostError(`cannot share '${content}': it is on another file system than '${paths.lxcpath}'`)
   }
-  return volumeOver([newLayerPath(paths), ...lowers], dir, true)
+  const { limitBytes, projectId } = volume as OverlayVolume
+  return {
+    ...volumeOver([newLayerPath(paths), ...lowers], dir, true),
+    // The layer stays charged to the project: the limit is on all that was written, before and after.
+    ...(projectId === undefined ? {} : { projectId }),
+    ...(limitBytes === undefined ? {} : { limitBytes }),
+  }
 }
 
 /** In an order in which each step shows whether it was done. */
@@ -218,6 +224,7 @@ async function seal(paths: OverlayPaths, volume: Volume, planned: OverlayVolume)
   await makeLayerDir(layer)
   if (!existsSync(layer)) await renameDurable(content, layer)
   if (planned.upper !== undefined && !existsSync(planned.upper)) await makeUpper(paths, planned, layer)
+  if (planned.projectId !== undefined) await loadAddon(paths.installRoot).setProject(planned.dir, planned.projectId)
 }
 
 /** By two renames of the directories that hold all of a volume; each shows whether it was done. */
