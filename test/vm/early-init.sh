@@ -9,7 +9,10 @@ share=trans=virtio,version=9p2000.L,msize=507904
 mount -t tmpfs -o mode=755,size=100% upper /upper
 mkdir /upper/up /upper/work
 mount -t 9p -o $share,ro,cache=loose,access=any root /lower || reboot -f
-mount -t overlay -o lowerdir=/lower,upperdir=/upper/up,workdir=/upper/work root /new || reboot -f
+lower=/lower
+mkdir /tools
+mount -t 9p -o $share,ro,cache=loose,access=any tools /tools 2> /dev/null && lower=/tools:/lower # only with --zfs
+mount -t overlay -o lowerdir=$lower,upperdir=/upper/up,workdir=/upper/work root /new || reboot -f
 for word in $(cat /proc/cmdline); do
 	case $word in tslxc.run=*) run=${word#*=} ;; esac
 done

@@ -37,6 +37,7 @@ else
 	[ "$CGROUP" = v1 ] || { mkdir $groups/unified; mount -t cgroup2 cgroup2 $groups/unified; }
 fi
 ip link set lo up
+[ -z "$ZFS" ] || modprobe zfs || echo 'vm: cannot load zfs' >&2
 hostname vm
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=507904,cache=mmap,access=any cwd "$DIRECTORY"
 port() {
