@@ -40,6 +40,7 @@ const PACKAGES = [
   ['modprobe', 'kmod'],
   ['cpio', 'cpio'],
   ['mke2fs', 'e2fsprogs'],
+  ['zfs-fuse', 'zfs-fuse'],
   ['mkfs.btrfs', 'btrfs-progs'],
   ['getfattr', 'attr'],
   ['lvs', 'lvm2'],

@@ -7,6 +7,7 @@ import type { DriverName, StorageDriver, Volume } from './driver.ts'
 import { makeLoopDriver } from './loop.ts'
 import { makeLvmDriver } from './lvm.ts'
 import { makeOverlayDriver } from './overlay.ts'
+import { makeZfsDriver } from './zfs.ts'
 
 const MAKERS = {
   dir: makeDirDriver,
@@ -14,6 +15,7 @@ const MAKERS = {
   btrfs: makeBtrfsDriver,
   lvm: makeLvmDriver,
   loop: makeLoopDriver,
+  zfs: makeZfsDriver,
 } satisfies Partial<Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>>
 
 export const driverNames: readonly DriverName[] = Object.keys(MAKERS) as DriverName[]
