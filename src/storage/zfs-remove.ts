@@ -31,16 +31,17 @@ export async function removeVolume(volume: ZfsVolume): Promise<void> {
   else await removeDataset(volume)
 }
 
-async function removeDataset({ path, mountpoint }: ZfsVolume): Promise<void> {
+async function removeDataset({ path, mountpoint: planned }: ZfsVolume): Promise<void> {
   await removeDeadViews(path)
-  const found = await readProperties(path, ['origin', HOLDER])
+  const found = await readProperties(path, ['origin', 'mountpoint', HOLDER])
   if (found === undefined) {
     if (planned !== undefined) removeMountpoint(planned)
     return await removeOrphan(path)
   }
   if (found.get(HOLDER) === 'on' && ((await snapshotsOf(path)) ?? []).length > 0) return
   await zfsIfThere(['destroy', '-r', path], doing(path))
-  if (mountpoint !== undefined) removeMountpoint(mountpoint)
+  const mountpoint = found.get('mountpoint') ?? 'none'
+  if (mountpoint.startsWith('/')) removeMountpoint(mountpoint)
   const origin = found.get('origin') ?? '-'
   if (origin !== '-') await removeUnneeded(origin)
 }
