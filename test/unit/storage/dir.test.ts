@@ -50,7 +50,7 @@ describe.skipIf(rootOnly)('dir', () => {
 })
 
 it('knows its drivers by name', async () => {
-  expect(driverNames).toEqual(['dir', 'overlay', 'btrfs', 'lvm', 'loop'])
+  expect(driverNames).toEqual(['dir', 'overlay', 'btrfs', 'lvm', 'loop', 'zfs'])
   expect(() => storageDriver(paths, 'zsf')).toThrow("cannot use the storage 'zsf': there is dir")
   expect(driverOf(paths, { driver: 'dir', path: '/x' }).name).toBe('dir')
   expect(await driver.probe({ dir: tmpdir(), pool: {} })).toMatchObject({ usable: true, snapshotsNeedFreeze: true })
