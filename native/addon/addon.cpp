@@ -1,5 +1,5 @@
 // The Node addon: what Node lacks, and what must have one truth with the program. It never forks, unshares or setns's:
-// a Node process has many threads.
+// a Node process has many threads. (One of mount.cpp's own has a mount namespace of its own for as long as it lives.)
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>

@@ -2,12 +2,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <exception>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "../base/file.hpp"
 #include "../base/text.hpp"
 #include "../kernel/mount_source.hpp"
+#include "../kernel/overlay_mount.hpp"
 #include "../kernel/syscalls.hpp"
 #include "convert.hpp"
 
@@ -55,12 +58,42 @@ MountSource source_argument(const Napi::CallbackInfo &info, std::size_t index) {
 	return source;
 }
 
+/** In a thread of its own, which ends at once: a mount namespace is a thread's. unshare(2) */
+Fd mount_overlay_of_older_kernels(const MountSource &source, const MountOwner &owner) {
+	Fd mount;
+	std::exception_ptr failure;
+	std::thread([&] {
+		try {
+			mount = make_overlay_mount_in_own_namespace(source, owner);
+		} catch (...) {
+			failure = std::current_exception();
+		}
+	}).join();
+	if (failure) {
+		std::rethrow_exception(failure);
+	}
+	return mount;
+}
+
+Fd mount_overlay(const MountSource &source, const MountFlags &flags, const MountOwner &owner) {
+	try {
+		return make_source_mount(source, flags, owner);
+	} catch (const SysError &error) {
+		// So many layers that their names don't fit into one option: before 6.7 only mount(2) takes them.
+		if (error.info().error_number != EINVAL) {
+			throw;
+		}
+		return mount_overlay_of_older_kernels(source, owner);
+	}
+}
+
 Fd mount_source(const MountSource &source, bool read_only) {
 	MountFlags flags;
 	flags.set = read_only ? MOUNT_ATTR_RDONLY : 0;
 	MountOwner nobody;
 	nobody.may_fork = false;
-	Fd mount = make_source_mount(source, flags, nobody);
+	const bool is_overlay = source.kind == MountSource::Kind::overlay;
+	Fd mount = is_overlay ? mount_overlay(source, flags, nobody) : make_source_mount(source, flags, nobody);
 	const bool recursive = source.kind == MountSource::Kind::bind && source.recursive;
 	set_mount_attributes(mount.get(), flags, recursive);
 	set_mount_propagation(mount.get(), "", MS_PRIVATE, true);

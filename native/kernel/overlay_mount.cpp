@@ -243,8 +243,10 @@ Fd mount_layers(const Layers &layers, const MountFlags &flags, const MountOwner 
 	return make_fs_mount("overlay", "overlay", mount_options(layers), flags);
 }
 
-/** Child: the layers' mounts join its mount namespace, mount(2) takes a page of options. */
-Fd mount_attached(const MountSource &source, const MountOwner &owner) {
+} // namespace
+
+/** The layers' mounts join the mount namespace, and mount(2) takes a page of options. */
+Fd make_overlay_mount_in_own_namespace(const MountSource &source, const MountOwner &owner) {
 	const Layers layers = clone_layers(source, owner);
 	const Fd staging = make_fs_mount("tmpfs", "none", "mode=0700", {});
 	if (::unshare(CLONE_NEWNS) < 0 || sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
@@ -278,11 +280,13 @@ Fd mount_attached(const MountSource &source, const MountOwner &owner) {
 	return mount;
 }
 
+namespace {
+
 /** Its result goes to `slot`, a descriptor of the table that both share; its error down the pipe. */
 [[noreturn]] void run_child(const MountSource &source, const MountOwner &owner, int slot, int error_fd) {
 	int code = 1;
 	try {
-		const Fd mount = mount_attached(source, owner);
+		const Fd mount = make_overlay_mount_in_own_namespace(source, owner);
 		code = ::dup3(mount.get(), slot, O_CLOEXEC) < 0 ? 1 : 0;
 	} catch (const SysError &error) {
 		const std::string text = cat(error.info().error_number, '\n', error.info().hint, '\n', error.info().message);

@@ -13,5 +13,7 @@ Fd make_overlay_mount(const MountSource &source, const MountFlags &flags, const 
 /** The same by a short-lived child with a mount namespace of its own, for kernels before 6.15, which take no detached mounts as layers, and
  *  for those before 6.7, where all layers share one text of 255 bytes. */
 Fd make_overlay_mount_in_child(const MountSource &source, const MountOwner &owner);
+/** The same without a child: the calling thread stays in the mount namespace that it makes, and must end. */
+Fd make_overlay_mount_in_own_namespace(const MountSource &source, const MountOwner &owner);
 
 } // namespace tslxc

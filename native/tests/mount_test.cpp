@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "../base/file.hpp"
 #include "../kernel/block_mount.hpp"
@@ -111,6 +112,13 @@ TEST(overlays_over_idmapped_layers_write_with_the_ids_of_the_guest) {
 	const testing::Scratch scratch;
 	const MountSource source = make_layers(scratch);
 	check_guest_writes(make_overlay_mount_in_child(source, owner), source);
+	const testing::Scratch third;
+	const MountSource again = make_layers(third);
+	const std::string before = read_file("/proc/self/mountinfo");
+	Fd mount;
+	std::thread([&] { mount = make_overlay_mount_in_own_namespace(again, owner); }).join();
+	check_guest_writes(mount, again);
+	CHECK_EQUAL(read_file("/proc/self/mountinfo"), before);
 	MountSource wrong = source;
 	wrong.lowers.push_back(scratch.path + "/none");
 	CHECK_THROWS(make_overlay_mount_in_child(wrong, owner), "/none'");
