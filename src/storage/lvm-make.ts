@@ -7,7 +7,7 @@ import { copyTree } from '../platform/trees.ts'
 import { makeFilesystem, renewUuid } from './block-fs.ts'
 import type { CloneOptions, MakeOptions, MountedOptions, VolumeRef } from './driver.ts'
 import { removeVolume } from './lvm-change.ts'
-import { groupOf, type LvmVolume, OURS, pathOf, targetOf } from './lvm-names.ts'
+import { groupOf, type LvmVolume, OURS, pathOf, targetOf, withPool } from './lvm-names.ts'
 import { explainingFullPool, poolOf, requireRoom } from './lvm-pool.ts'
 import { findVolume, readGroup, type VolumeGroup } from './lvm-report.ts'
 import { lvm } from './lvm-tools.ts'
@@ -47,7 +47,7 @@ export function makeLvmMaker(paths: Pick<Paths, 'installRoot'>, locate: Locate):
   const clone: LvmMaker['clone'] = async (from, to, { signal, shift = 0 } = {}) => {
     throwIfAborted(signal)
     const group = await readGroup(groupOf(to))
-    const located = { ...locate(to, group), fstype: to.pool.fstype ?? from.fstype }
+    const located = withPool({ ...locate(to, group), fstype: to.pool.fstype ?? from.fstype })
     requireFree(group, located)
     if (shift === 0 && sharesBlocks(from, located)) return await cloneThin(paths, { group, from, to: located })
     const sizeBytes = Math.max(located.sizeBytes, to.pool.sizeBytes === undefined ? await sizeOf(from) : 0)
@@ -89,7 +89,7 @@ async function cloneThin(paths: Pick<Paths, 'installRoot'>, { group, from, to }:
   const source = findVolume(group, from.lv)
   if (source === undefined) throw noVolume(from)
   requireRoom(group, poolOf(group, from.thinPool), 0)
-  const volume = { ...to, sizeBytes: source.sizeBytes }
+  const volume = withPool({ ...to, sizeBytes: source.sizeBytes })
   return await orRemoved(volume, async () => {
     if (!source.readOnly) await writeOut(paths, from)
     await lvm(['lvcreate', ...QUIETLY, '-s', '-prw', '-n', volume.lv, ...tagsOf(volume), targetOf(from)])

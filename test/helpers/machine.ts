@@ -46,13 +46,26 @@ export class Machine {
     await runOk([...withBridge, program, 'create', name, '-f', file, ...args], { env, timeoutMs: 300_000 })
   }
 
-  /** Boots, and runs a script of test/vm. Fails with all it printed when it did not come to its end. */
-  async run(cgroup: 'v1' | 'v2', script: string): Promise<Findings> {
+  /**
+   * Boots, and runs a script of test/vm, with further empty disks of these sizes. Fails with all it printed when it did
+   * not come to its end.
+   */
+  async run(cgroup: 'v1' | 'v2', script: string, disks: readonly string[] = []): Promise<Findings> {
     const root = this.#root?.path ?? ''
     // Neither owners nor attributes of files go through the machine's shared directories.
     const disk = `${root}.ext4`
     await runOk(['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-d', root, disk, '2G'], { timeoutMs: 300_000 })
-    const command = ['test/vm/run', '--cgroup', cgroup, '--disk', disk, '--', 'bash', `test/vm/${script}`]
+    const command = [
+      'test/vm/run',
+      '--cgroup',
+      cgroup,
+      '--disk',
+      disk,
+      ...disks.flatMap((size) => ['--disk', size]),
+      '--',
+      'bash',
+      `test/vm/${script}`,
+    ]
     const options = { cwd: checkout, env: { TSLXC_ROOT: root, TSLXC_CACHE: undefined }, timeoutMs: 1_000_000 }
     const { code, stdout, stderr } = await run(command, options)
     if (code !== 0) throw new Error(`${script} ended with ${code}\n${stdout}${stderr}`)

@@ -24,6 +24,8 @@ export interface Fixture {
   readonly expected: { readonly cow: boolean; readonly quota: boolean; readonly snapshotsNeedFreeze: boolean }
   /** In bytes. The first is a limit for a volume of the pool's size, the second a larger one. Default 64 and 128 MiB. */
   readonly sizes?: { readonly limit: number; readonly grown: number }
+  /** How often it is killed; default 30. */
+  readonly crashRounds?: number
   /** What the driver leaves to those above it, with the reason, which the skipped test prints. */
   readonly leaves?: { readonly writableSnapshots?: string; readonly writableMounts?: string; readonly oddTrees?: string }
   /** What `locate` can know of the record before the volume is made; default all of it. */

@@ -12,8 +12,11 @@ import { helperFile, repositoryRoot } from '../../helpers/addon.ts'
 import { type Bench, besides, entriesIn, get, manifest, put } from '../../helpers/storage-place.ts'
 
 const ROUNDS = 30
+/** Of the exchange, which takes longer. */
+const SHARE = 3
 
 export function crashes(bench: Bench): void {
+  const { crashRounds: rounds = ROUNDS } = bench.fixture
   const bundle = mkdtempSync('/var/tmp/tslxc-test-')
   beforeAll(() => buildChild(join(bundle, 'child.mjs')))
   afterAll(() => rmSync(bundle, { recursive: true, force: true }))
@@ -26,7 +29,7 @@ export function crashes(bench: Bench): void {
       arguments: args,
     })
 
-  it(`destroys what a killed one left, ${ROUNDS} times`, { timeout: 600_000 }, async () => {
+  it(`destroys what a killed one left, ${rounds} times`, { timeout: 600_000 }, async () => {
     const { driver } = bench
     const volume = await bench.create(bench.ref('web'))
     await fillSome(bench, volume)
@@ -34,7 +37,7 @@ export function crashes(bench: Bench): void {
     const listed = await bench.place.list()
     const entries = entriesIn(bench.place.dir)
     const lengthMs: Record<string, number> = {}
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       const verb = (['clone', 'snapshot', 'destroy'] as const)[round % 3] ?? 'clone'
       const at = verb === 'snapshot' ? bench.ref('web@snap0') : bench.ref('db')
       const located = bench.note(await driver.locate(at))
@@ -53,7 +56,7 @@ export function crashes(bench: Bench): void {
   it('goes on with an exchange that was killed', { timeout: 300_000 }, async () => {
     const { driver } = bench
     let lengthMs: number | undefined
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < rounds / SHARE; round++) {
       const at = bench.ref(`web${round}`)
       const volume = await bench.create(at)
       await put(driver, volume, 'file', 'old')

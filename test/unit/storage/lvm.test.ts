@@ -66,6 +66,7 @@ describe('records', () => {
       lv: 'web',
       fstype: 'auto',
       sizeBytes: 0,
+      pool: { vg: 'tank' },
     })
     expect(run).not.toHaveBeenCalled()
     for (const path of ['/dev/sda', 'tank/web', '/dev/-x/web', '/dev/tank/web/x'])
@@ -81,6 +82,7 @@ describe('records', () => {
       thinPool: 'lxc',
       fstype: 'ext4',
       sizeBytes: 8 << 20,
+      pool: { vg: 'lxc', thinPool: 'lxc', fstype: 'ext4', sizeBytes: 8 << 20 },
       tag: expect.stringMatching(/^tslxc\.[0-9a-f]{16}$/),
     })
     rows = [{ ...POOL, lv_layout: 'linear' }]
