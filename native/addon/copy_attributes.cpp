@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -28,8 +29,8 @@ std::uint32_t shifted(const CopyContext &context, std::uint32_t id) {
 bool is_copied(std::string_view name) {
 	// xfs shows its ACLs a second time in its own form: trusted.SGI_ACL_FILE.
 	const bool is_trusted = name.starts_with("trusted.") && !name.starts_with("trusted.SGI_");
-	return name.starts_with("user.") || is_trusted || name == "security.capability" ||
-		   name == "system.posix_acl_access" || name == "system.posix_acl_default";
+	return name.starts_with("user.") || is_trusted || name == "security.capability" || name == "system.posix_acl_access" ||
+		   name == "system.posix_acl_default";
 }
 
 void shift_acl(const CopyContext &context, std::string &value) {
@@ -56,27 +57,51 @@ void shift_capability(const CopyContext &context, std::string &value) {
 	std::memcpy(value.data(), &data, sizeof data);
 }
 
-std::string list_attributes(const std::string &path, const std::string &shown) {
-	for (std::size_t room = 1024;; room *= 2) {
+/** The attributes of an entry, by its descriptor or by the /proc link of an O_PATH one. */
+class Attributes {
+public:
+	Attributes(int fd, Handle handle) : fd_(fd), path_(handle == Handle::open ? std::string() : cat("/proc/self/fd/", fd)) {}
+
+	ssize_t list(char *names, std::size_t room) const {
+		return path_.empty() ? ::flistxattr(fd_, names, room) : ::listxattr(path_.c_str(), names, room);
+	}
+	ssize_t get(const char *name, char *value, std::size_t room) const {
+		return path_.empty() ? ::fgetxattr(fd_, name, value, room) : ::getxattr(path_.c_str(), name, value, room);
+	}
+	int set(const char *name, const std::string &value) const {
+		return path_.empty() ? ::fsetxattr(fd_, name, value.data(), value.size(), 0)
+							 : ::setxattr(path_.c_str(), name, value.data(), value.size(), 0);
+	}
+
+private:
+	int fd_;
+	std::string path_;
+};
+
+std::string list_attributes(const Attributes &entry, const std::string &shown) {
+	std::array<char, 512> usual; // most have none
+	const ssize_t first = entry.list(usual.data(), usual.size());
+	if (first >= 0) {
+		return {usual.data(), static_cast<std::size_t>(first)};
+	}
+	for (std::size_t room = 4096; errno == ERANGE; room *= 4) {
 		std::string names(room, '\0');
-		const ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
+		const ssize_t size = entry.list(names.data(), names.size());
 		if (size >= 0) {
 			names.resize(static_cast<std::size_t>(size));
 			return names;
 		}
-		if (errno == EOPNOTSUPP) {
-			return {};
-		}
-		if (errno != ERANGE) {
-			copy_failed(shown, errno);
-		}
 	}
+	if (errno != EOPNOTSUPP) {
+		copy_failed(shown, errno);
+	}
+	return {};
 }
 
-std::string read_attribute(const std::string &path, const char *name, const std::string &shown) {
+std::string read_attribute(const Attributes &entry, const char *name, const std::string &shown) {
 	for (std::size_t room = 256;; room *= 4) {
 		std::string value(room, '\0');
-		const ssize_t size = ::getxattr(path.c_str(), name, value.data(), value.size());
+		const ssize_t size = entry.get(name, value.data(), value.size());
 		if (size >= 0) {
 			value.resize(static_cast<std::size_t>(size));
 			return value;
@@ -87,8 +112,7 @@ std::string read_attribute(const std::string &path, const char *name, const std:
 	}
 }
 
-void copy_attributes(const CopyContext &context, int from, int to, const std::string &shown) {
-	const std::string source = cat("/proc/self/fd/", from), target = cat("/proc/self/fd/", to);
+void copy_attributes(const CopyContext &context, const Attributes &source, const Attributes &target, const std::string &shown) {
 	const std::string names = list_attributes(source, shown);
 	for (std::size_t at = 0; at < names.size(); at += std::strlen(names.c_str() + at) + 1) {
 		const char *name = names.c_str() + at;
@@ -101,22 +125,26 @@ void copy_attributes(const CopyContext &context, int from, int to, const std::st
 		} else if (context.shift != 0 && std::string_view(name) == "security.capability") {
 			shift_capability(context, value);
 		}
-		if (::setxattr(target.c_str(), name, value.data(), value.size(), 0) < 0) {
+		if (target.set(name, value) < 0) {
 			throw_errno("copy", cat("cannot copy the attribute ", name, " of '", shown, "'"));
 		}
 	}
 }
 } // namespace
 
-void copy_metadata(const CopyContext &context, int from, int to, const struct statx &status, const std::string &shown) {
+void copy_metadata(const CopyContext &context, int from, int to, const struct statx &status, const std::string &shown, Handle handle) {
 	// chown clears set-id bits and capabilities: mode and attributes come after it.
 	if (::fchownat(to, "", shifted(context, status.stx_uid), shifted(context, status.stx_gid), AT_EMPTY_PATH) < 0) {
 		copy_failed(shown, errno);
 	}
-	if (!S_ISLNK(status.stx_mode) && ::chmod(cat("/proc/self/fd/", to).c_str(), status.stx_mode & 07777) < 0) {
-		copy_failed(shown, errno);
+	const mode_t mode = status.stx_mode & 07777;
+	if (!S_ISLNK(status.stx_mode)) {
+		const int done = handle == Handle::open ? ::fchmod(to, mode) : ::chmod(cat("/proc/self/fd/", to).c_str(), mode);
+		if (done < 0) {
+			copy_failed(shown, errno);
+		}
 	}
-	copy_attributes(context, from, to, shown);
+	copy_attributes(context, Attributes(from, handle), Attributes(to, handle), shown);
 }
 
 } // namespace tslxc

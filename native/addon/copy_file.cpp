@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <vector>
+#include <memory>
 
 #include "../base/error.hpp"
 #include "../base/text.hpp"
@@ -39,11 +39,17 @@ bool clone_whole(CopyContext &context, int from, int to, const std::string &show
 	return false;
 }
 
+/** One a thread: filled before it is read, so it need not be cleared. */
+char *own_buffer() {
+	thread_local const std::unique_ptr<char[]> buffer(new char[buffer_bytes]);
+	return buffer.get();
+}
+
 void copy_by_buffer(int from, int to, std::uint64_t begin, std::uint64_t end, const std::string &shown) {
-	std::vector<char> buffer(buffer_bytes);
+	char *buffer = own_buffer();
 	while (begin < end) {
-		const std::size_t want = std::min<std::uint64_t>(buffer.size(), end - begin);
-		const ssize_t got = TEMP_FAILURE_RETRY(::pread(from, buffer.data(), want, static_cast<off_t>(begin)));
+		const std::size_t want = std::min<std::uint64_t>(buffer_bytes, end - begin);
+		const ssize_t got = TEMP_FAILURE_RETRY(::pread(from, buffer, want, static_cast<off_t>(begin)));
 		if (got < 0) {
 			copy_failed(shown, errno);
 		}
@@ -51,8 +57,8 @@ void copy_by_buffer(int from, int to, std::uint64_t begin, std::uint64_t end, co
 			return; // truncated meanwhile
 		}
 		for (ssize_t done = 0; done < got;) {
-			const ssize_t put = TEMP_FAILURE_RETRY(
-				::pwrite(to, buffer.data() + done, static_cast<std::size_t>(got - done), static_cast<off_t>(begin) + done));
+			const ssize_t put =
+				TEMP_FAILURE_RETRY(::pwrite(to, buffer + done, static_cast<std::size_t>(got - done), static_cast<off_t>(begin) + done));
 			if (put < 0) {
 				copy_failed(shown, errno);
 			}
@@ -115,10 +121,23 @@ void copy_data(CopyContext &context, int from, int to, std::uint64_t size, const
 	}
 }
 
-void copy_times(int to, const struct statx &status, const std::string &shown) {
+void copy_dense(CopyContext &context, int from, int to, std::uint64_t size, const std::string &shown) {
+	if (size == 0 || clone_whole(context, from, to, shown)) {
+		return;
+	}
+	if (size > buffer_bytes) {
+		copy_range(context, from, to, 0, size, shown);
+		return;
+	}
+	copy_by_buffer(from, to, 0, size, shown);
+	context.totals.bytes += size;
+}
+
+void copy_times(int to, const struct statx &status, const std::string &shown, Handle handle) {
 	const timespec times[2] = {{status.stx_atime.tv_sec, status.stx_atime.tv_nsec}, {status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec}};
-	// By its /proc link: also right for O_PATH, where futimens says EBADF; the link leads to a symlink itself.
-	if (::utimensat(AT_FDCWD, cat("/proc/self/fd/", to).c_str(), times, 0) < 0) {
+	// The /proc link of a symlink's O_PATH leads to the symlink itself; futimens says EBADF for it.
+	const int done = handle == Handle::open ? ::futimens(to, times) : ::utimensat(AT_FDCWD, cat("/proc/self/fd/", to).c_str(), times, 0);
+	if (done < 0) {
 		copy_failed(shown, errno);
 	}
 }

@@ -54,8 +54,14 @@ void check_cancelled(const CopyContext &context);
 /** Clones by reflink, or copies the ranges that hold data; holes stay holes. Both are open, the target empty. */
 void copy_data(CopyContext &context, int from, int to, std::uint64_t size, const std::string &shown);
 
-/** Owner (shifted), mode, xattrs with ACLs and capabilities. `from` and `to` may be O_PATH; not the times, which come last. */
-void copy_metadata(const CopyContext &context, int from, int to, const struct statx &status, const std::string &shown);
-void copy_times(int to, const struct statx &status, const std::string &shown);
+/** The same for a file that has no holes, with fewer calls. */
+void copy_dense(CopyContext &context, int from, int to, std::uint64_t size, const std::string &shown);
+
+/** What a descriptor is good for: calls on O_PATH go by its /proc link, which takes longer. */
+enum class Handle { path, open };
+
+/** Owner (shifted), mode, xattrs with ACLs and capabilities; not the times, which come last. */
+void copy_metadata(const CopyContext &context, int from, int to, const struct statx &status, const std::string &shown, Handle handle);
+void copy_times(int to, const struct statx &status, const std::string &shown, Handle handle);
 
 } // namespace tslxc

@@ -29,7 +29,10 @@ public:
 			rethrow();
 			if (jobs_.size() < capacity) {
 				jobs_.push_back(std::move(job));
-				changed_.notify_one();
+				// Otherwise the worker is awake: it looks again before it waits.
+				if (jobs_.size() == 1) {
+					changed_.notify_one();
+				}
 				return;
 			}
 		}

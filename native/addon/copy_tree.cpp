@@ -38,8 +38,8 @@ struct DirPair {
 	DirPair &operator=(const DirPair &) = delete;
 	~DirPair() {
 		try {
-			copy_metadata(context, from.get(), to.get(), status, shown);
-			copy_times(to.get(), status, shown);
+			copy_metadata(context, from.get(), to.get(), status, shown, Handle::open);
+			copy_times(to.get(), status, shown, Handle::open);
 		} catch (const SysError &) {
 			context.note_failure(std::current_exception());
 		}
@@ -48,7 +48,8 @@ struct DirPair {
 using DirPtr = std::shared_ptr<DirPair>;
 
 struct Entry {
-	Fd from; // O_PATH
+	Fd from;
+	Handle handle; // of it
 	struct statx status;
 	std::string name, shown;
 };
@@ -69,10 +70,13 @@ struct statx status_of(int fd, const std::string &shown) {
 	return status;
 }
 
-/** O_PATH opens no device and waits for no FIFO. Nothing: gone meanwhile. EXDEV stays in errno for a mount. */
-Fd open_entry(int dir_fd, const char *name) {
+/**
+ * O_PATH opens no device and waits for no FIFO; `type` of a regular file is opened for reading at once, and looked at again
+ * then. Nothing: gone meanwhile. EXDEV stays in errno for a mount.
+ */
+Fd open_entry(int dir_fd, const char *name, Handle handle) {
 	open_how how{};
-	how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+	how.flags = (handle == Handle::open ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_PATH) | O_NOFOLLOW | O_CLOEXEC;
 	how.resolve = RESOLVE_NO_XDEV;
 	return Fd(static_cast<int>(TEMP_FAILURE_RETRY(::syscall(SYS_openat2, dir_fd, name, &how, sizeof how))));
 }
@@ -94,18 +98,19 @@ Fd open_copy(int dir_fd, const std::string &name, int flags, const std::string &
 }
 
 void finish_entry(const CopyContext &context, const Fd &from, int to, const struct statx &status, const std::string &shown) {
-	copy_metadata(context, from.get(), to, status, shown);
-	copy_times(to, status, shown);
+	copy_metadata(context, from.get(), to, status, shown, Handle::path);
+	copy_times(to, status, shown, Handle::path);
 }
 
 void copy_regular(CopyContext &context, const DirPair &dir, const Entry &entry) {
 	check_cancelled(context);
 	const Fd to = open_copy(dir.to.get(), entry.name, O_WRONLY | O_CREAT | O_EXCL, entry.shown);
-	if (entry.status.stx_size > 0) {
-		const Fd data = reopen(entry.from, O_RDONLY | O_NONBLOCK | O_NOCTTY, entry.shown);
-		copy_data(context, data.get(), to.get(), entry.status.stx_size, entry.shown);
-	}
-	finish_entry(context, entry.from, to.get(), entry.status, entry.shown);
+	const Fd reopened = entry.handle == Handle::open ? Fd() : reopen(entry.from, O_RDONLY | O_NONBLOCK | O_NOCTTY, entry.shown);
+	const int from = entry.handle == Handle::open ? entry.from.get() : reopened.get();
+	const bool is_dense = entry.status.stx_blocks * 512 >= entry.status.stx_size;
+	(is_dense ? copy_dense : copy_data)(context, from, to.get(), entry.status.stx_size, entry.shown);
+	copy_metadata(context, from, to.get(), entry.status, entry.shown, Handle::open);
+	copy_times(to.get(), entry.status, entry.shown, Handle::open);
 }
 
 void copy_symlink(CopyContext &context, const DirPair &dir, const Entry &entry) {
@@ -179,10 +184,13 @@ void copy_mount_point(Walk &walk, const DirPair &dir, const std::string &name, c
 	}
 }
 
-void copy_entry(Walk &walk, const DirPtr &dir, const char *name) {
+void copy_entry(Walk &walk, const DirPtr &dir, const char *name, Handle handle) {
 	check_cancelled(walk.context);
 	const std::string shown = cat(dir->shown, "/", name);
-	Fd from = open_entry(dir->from.get(), name);
+	Fd from = open_entry(dir->from.get(), name, handle);
+	if (!from && handle == Handle::open && (errno == ELOOP || errno == ENXIO)) {
+		return copy_entry(walk, dir, name, Handle::path); // another thing meanwhile
+	}
 	if (!from) {
 		if (errno == EXDEV) {
 			copy_mount_point(walk, *dir, name, shown);
@@ -192,7 +200,7 @@ void copy_entry(Walk &walk, const DirPtr &dir, const char *name) {
 		return;
 	}
 	const struct statx status = status_of(from.get(), shown);
-	Entry entry{std::move(from), status, name, shown};
+	Entry entry{std::move(from), handle, status, name, shown};
 	walk.context.totals.entries++;
 	if (S_ISDIR(status.stx_mode)) {
 		copy_dir(walk, *dir, std::move(entry));
@@ -226,7 +234,7 @@ void copy_children(Walk &walk, const DirPtr &dir) {
 		}
 		const std::string_view name(entry->d_name);
 		if (name != "." && name != "..") {
-			copy_entry(walk, dir, entry->d_name);
+			copy_entry(walk, dir, entry->d_name, entry->d_type == DT_REG ? Handle::open : Handle::path);
 		}
 	}
 }
