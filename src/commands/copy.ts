@@ -1,5 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags, nameArg } from '../cli/flags.ts'
+import type { StorageWish } from '../container/choose-storage.ts'
 import type { CloneRequest } from '../container/copy.ts'
 import type { ClonedContainer } from '../container/copy-make.ts'
 import type { RenamedContainer } from '../container/rename.ts'
@@ -33,6 +34,21 @@ export default class Copy extends BaseCommand<CopyReport> {
     allowrunning: Flags.boolean({ char: 'a', summary: 'Copy it even while it runs' }),
     keepname: Flags.boolean({ char: 'K', summary: 'Keep the host name of the source' }),
     keepmac: Flags.boolean({ char: 'M', summary: 'Keep the hardware addresses of the source' }),
+    backingstorage: Flags.string({
+      char: 'B',
+      helpValue: 'STORAGE',
+      summary: "Storage of the copy (the source's): dir, overlay, btrfs, zfs, lvm, loop; a list to try in turn; or best",
+    }),
+    fssize: Flags.string({
+      char: 'L',
+      helpValue: 'N[bBkKmMgGtT]',
+      summary: "lvm, loop: size of the device, in MiB without a unit (the source's)",
+    }),
+    fstype: Flags.string({ helpValue: 'TYPE', summary: "lvm, loop: ext4, xfs or btrfs (the source's)" }),
+    lvname: Flags.string({ helpValue: 'NAME', summary: "lvm: name of the logical volume (the copy's)" }),
+    vgname: Flags.string({ helpValue: 'GROUP', summary: "lvm: volume group (the source's)" }),
+    thinpool: Flags.string({ helpValue: 'POOL', summary: "lvm: thin pool (the source's)" }),
+    zfsroot: Flags.string({ helpValue: 'DATASET', summary: "zfs: dataset below which it is made (the source's)" }),
     ip: Flags.string({
       helpValue: 'ADDRESS[/PREFIX]|auto|dhcp',
       summary: 'IPv4 address of the copy; where the source has a fixed one, a free one is chosen',
@@ -63,6 +79,7 @@ export default class Copy extends BaseCommand<CopyReport> {
       source: { name: args.name },
       lxcpath: flags.newpath === undefined ? undefined : resolve(flags.newpath),
       sharing: flags.snapshot === true,
+      storage: storageOf(flags),
       keepName: flags.keepname,
       keepMac: flags.keepmac,
       allowRunning: flags.allowrunning,
@@ -94,4 +111,12 @@ async function rename(
   }
   const { renameContainer } = await import('../container/rename.ts')
   return await renameContainer(context, name, to, { keepName: flags.keepname === true })
+}
+
+function storageOf(flags: Readonly<Record<string, unknown>>): StorageWish {
+  const text = (name: string): string | undefined => (typeof flags[name] === 'string' ? flags[name] : undefined)
+  const { backingstorage: bdev, ...wish } = Object.fromEntries(
+    ['backingstorage', 'fssize', 'fstype', 'lvname', 'vgname', 'thinpool', 'zfsroot'].map((name) => [name, text(name)]),
+  )
+  return { bdev, ...wish }
 }

@@ -1,9 +1,12 @@
 /** Which way the root file system of a copy is made: cloned by its driver where that is what is wanted, else file by file. */
 import { lstatSync } from 'node:fs'
+import { readSettings } from '../compile/settings.ts'
 import { HostError, UsageError } from '../lib/errors.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Capabilities, DriverName, Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
 import { driverNames, driverOf, storageDriver } from '../storage/index.ts'
+import { OPTION_USERS, parsePoolOptions } from '../storage/pool-options.ts'
+import { chooseStorage, type StorageWish } from './choose-storage.ts'
 import type { CopySource } from './copy-source.ts'
 import { sealVolume } from './pending.ts'
 import { type Container, poolOf, rootfsRef, type StoreContext } from './store.ts'
@@ -11,9 +14,8 @@ import { type Container, poolOf, rootfsRef, type StoreContext } from './store.ts
 export interface VolumeWishes {
   /** Sharing blocks with the source. */
   readonly sharing: boolean
-  /** Name of a storage driver; absent: the source's. */
-  readonly storage?: string | undefined
-  readonly pool?: Pool | undefined
+  /** Another storage than the source's, or another place in it. */
+  readonly storage?: StorageWish | undefined
 }
 
 type Usable = Extract<Capabilities, { usable: true }>
@@ -64,29 +66,49 @@ export async function planVolume(
   { paths }: StoreContext,
   source: CopySource,
   wishes: VolumeWishes,
-  targetLxcpath: string,
+  targetPaths: Paths,
 ): Promise<VolumePlan | undefined> {
   const { volume: from } = source
   if (from === undefined) return undefined
   const { name } = source.container
   const own = driverOf(paths, from)
-  const driver = wishes.storage === undefined ? own : storageDriver(paths, wishes.storage)
-  const isSame = driver.name === from.driver
-  if (wishes.sharing && !isSame) {
-    throw new UsageError(`cannot copy '${name}' copy-on-write to '${driver.name}': it lies in '${from.driver}'`, {
-      hint: 'leave -s or -B out',
-    })
-  }
-  // A copy lies where its source lies, where nothing else is asked for.
-  const pool = { ...(isSame ? poolOf(from) : {}), ...wishes.pool }
+  const { driver, pool } = await placeOf(targetPaths, source, from, wishes)
   const at = (copy: Container): VolumeRef => rootfsRef(copy, pool)
-  const target = usable(await driver.probe({ dir: targetLxcpath, pool }), name, driver)
+  const isSame = driver.name === from.driver
+  const target = usable(await driver.probe({ dir: targetPaths.lxcpath, pool }), name, driver)
   const sourceCan = isSame ? target : usable(await own.probe({ dir: paths.lxcpath, pool: poolOf(from) }), name, own)
   const planned = { from, driver, source: sourceCan, at }
   if (wishes.sharing && !target.cow) return { ...planned, how: fullCopy(target), warnings: [whyNotShared(source, from)] }
-  const isClone = isSame && (wishes.sharing || (target.clonesAreCopies === true && isOnDevice(paths.lxcpath, targetLxcpath)))
+  const isClone = isSame && (wishes.sharing || (target.clonesAreCopies === true && isOnDevice(paths.lxcpath, targetPaths.lxcpath)))
   return { ...planned, how: isClone ? 'clone' : 'copy', warnings: [] }
 }
+
+interface Place {
+  readonly driver: StorageDriver
+  readonly pool: Pool
+}
+
+/** A copy lies where its source lies, where nothing else is asked for. */
+async function placeOf(paths: Paths, source: CopySource, from: Volume, { sharing, storage = {} }: VolumeWishes): Promise<Place> {
+  const own = driverOf(paths, from)
+  const size = 'sizeBytes' in from && typeof from.sizeBytes === 'number' && from.sizeBytes > 0 ? { sizeBytes: from.sizeBytes } : {}
+  const isOwn = storage.bdev === undefined || (sharing && storage.bdev.split(',').some((word) => word === 'best' || word === own.name))
+  if (isOwn) return { driver: own, pool: { ...poolOf(from), ...size, ...parsePoolOptions(storage) } }
+  const choice = await chooseStorage(paths, storage, readSettings(paths).storage)
+  if (sharing) {
+    const { name } = source.container
+    throw new UsageError(`cannot copy '${name}' copy-on-write to '${choice.driver.name}': it lies in '${from.driver}'`, {
+      hint: 'leave -s or -B out',
+    })
+  }
+  if (choice.pool.sizeBytes !== undefined || !OPTION_USERS.fssize.some((user) => user === choice.driver.name)) return choice
+  const { referencedBytes } = await own.usage(from)
+  return { ...choice, pool: { ...choice.pool, sizeBytes: Math.max(SMALLEST_DEVICE, Math.ceil(referencedBytes * ROOM_FOR_FILES)) } }
+}
+
+// LXC's size of a device that nobody gave one, and what a file system takes for itself.
+const SMALLEST_DEVICE = 1024 ** 3
+const ROOM_FOR_FILES = 1.3
 
 const fullCopy = ({ clonesAreCopies }: Usable): VolumePlan['how'] => (clonesAreCopies === true ? 'clone' : 'copy')
 

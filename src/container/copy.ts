@@ -9,7 +9,7 @@ import { checkName } from '../lib/names.ts'
 import { attachUndoErrors } from '../lib/undo.ts'
 import { ensureDir } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
-import type { Pool } from '../storage/driver.ts'
+import type { StorageWish } from './choose-storage.ts'
 import { planConfig } from './clone-config.ts'
 import { type ClonedContainer, type CopyPlan, makeCopies } from './copy-make.ts'
 import { planNetwork } from './copy-network.ts'
@@ -24,9 +24,8 @@ export interface CloneRequest {
   readonly lxcpath?: string | undefined
   /** Sharing blocks with the source (`copy -s`), or a full copy. */
   readonly sharing: boolean
-  /** Name of a storage driver; absent: the source's. */
-  readonly storage?: string | undefined
-  readonly pool?: Pool | undefined
+  /** Another storage than the source's, or another place in it. */
+  readonly storage?: StorageWish | undefined
   /** Keep the host name, and hardware addresses. */
   readonly keepName?: boolean
   readonly keepMac?: boolean
@@ -132,7 +131,7 @@ async function makePlan(context: StoreContext, targetPaths: Paths, request: Clon
   const { keepName = false, keepMac = false, allowRunning = false, ephemeral = false, ip } = request
   let source = await readSource(context, request.source, { allowRunning })
   if (!shared && (await sealSource(context, source))) source = await readSource(context, request.source, { allowRunning })
-  const volume = await planVolume(context, source, request, targetPaths.lxcpath)
+  const volume = await planVolume(context, source, request, targetPaths)
   const network = planNetwork(source.loaded, { keepMac, ip })
   const config = planConfig(source.config, {
     hostname: !keepName,
