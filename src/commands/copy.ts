@@ -31,6 +31,21 @@ export default class Copy extends BaseCommand<CopyReport> {
     newpath: Flags.string({ char: 'p', helpValue: 'PATH', summary: 'Directory of containers for the copy (that of the source)' }),
     rename: Flags.boolean({ char: 'R', summary: 'Give it the new name instead, with its snapshots' }),
     snapshot: Flags.boolean({ char: 's', summary: 'Share blocks with the source (copy-on-write)' }),
+    ephemeral: Flags.boolean({
+      char: 'e',
+      summary: 'Share blocks, take a random name (SRC_XXXXXX) unless one is given, start it; it goes when it stops',
+    }),
+    keepdata: Flags.boolean({ char: 'D', summary: 'With -e: it stays when it stops' }),
+    tmpfs: Flags.boolean({ char: 't', summary: 'With -e: keep what changes in memory only (overlay)' }),
+    mount: Flags.string({
+      char: 'm',
+      helpValue: 'bind|overlay=/SRC[:/DST[:OPTS]]',
+      summary: 'With -e: mount this as well',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    daemon: Flags.boolean({ char: 'd', summary: 'With -e: in the background (the default)' }),
+    foreground: Flags.boolean({ char: 'F', summary: 'With -e: in the foreground, with its console on this terminal' }),
     allowrunning: Flags.boolean({ char: 'a', summary: 'Copy it even while it runs' }),
     keepname: Flags.boolean({ char: 'K', summary: 'Keep the host name of the source' }),
     keepmac: Flags.boolean({ char: 'M', summary: 'Keep the hardware addresses of the source' }),
@@ -58,6 +73,7 @@ export default class Copy extends BaseCommand<CopyReport> {
     'tslxc copy web web2',
     "tslxc copy -s web 'web{1..100}'",
     'tslxc copy -R -n web -N www',
+    'tslxc copy -e web -m bind=/srv/www:/srv/www:ro',
     'tslxc copy -a web web-backup -p /srv/lxc',
   ]
 
@@ -67,28 +83,43 @@ export default class Copy extends BaseCommand<CopyReport> {
     requireRoot('copy', `'${args.name}'`)
     const { expandNames } = await import('../container/expand-names.ts')
     const names = expandNames([...(flags.newname ?? []), ...[args.new ?? []].flat()])
-    if (names.length === 0)
-      throw new UsageError(`cannot copy '${args.name}': no new name was given`, { hint: `tslxc copy ${args.name} NEW` })
     if (flags.rename) return { renamed: await rename(context, args.name, names, flags) }
-    if (names.length > 1 && flags.ip !== undefined && /^\d/.test(flags.ip)) {
-      throw new UsageError(`cannot give ${names.length} copies one address`, { hint: 'leave --ip out, or pass --ip auto' })
-    }
-    const { cloneContainers } = await import('../container/copy.ts')
+    checkTogether(args.name, names, flags)
     const { resolve } = await import('node:path')
     const request: CloneRequest = {
       source: { name: args.name },
       lxcpath: flags.newpath === undefined ? undefined : resolve(flags.newpath),
-      sharing: flags.snapshot === true,
+      sharing: flags.snapshot === true || flags.ephemeral === true,
       storage: storageOf(flags),
+      inMemory: flags.tmpfs === true,
       keepName: flags.keepname,
       keepMac: flags.keepmac,
       allowRunning: flags.allowrunning,
       ip: flags.ip,
       hookWords: rest ?? [],
     }
-    const copies = await cloneContainers(context, names, request)
+    const copies = flags.ephemeral
+      ? await this.#ephemeral(context, names, request, flags)
+      : await (await import('../container/copy.ts')).cloneContainers(context, names, request)
     for (const warning of new Set(copies.flatMap(({ warnings }) => warnings))) context.note(warning)
     return { copies }
+  }
+
+  async #ephemeral(
+    context: StoreContext,
+    names: readonly string[],
+    request: CloneRequest,
+    flags: { readonly keepdata?: boolean; readonly mount?: readonly string[] | undefined; readonly foreground?: boolean },
+  ): Promise<readonly ClonedContainer[]> {
+    const { copyEphemeral } = await import('../container/ephemeral.ts')
+    const foreground = flags.foreground === true
+    const mounts = flags.mount ?? []
+    const copies = await copyEphemeral(context, { ...request, names, keepData: flags.keepdata === true, mounts, foreground })
+    const [first] = copies
+    if (!foreground || first === undefined) return copies
+    const { startAttached } = await import('../runtime/native-program.ts')
+    this.exitCode = await startAttached({ ...context.paths, lxcpath: first.lxcpath }, first.name)
+    return copies
   }
 
   // LXC's own words.
@@ -104,9 +135,9 @@ async function rename(
   names: readonly string[],
   flags: Readonly<Record<string, unknown>>,
 ): Promise<RenamedContainer> {
-  const [to = '', ...more] = names
-  if (more.length > 0) throw new UsageError(`cannot rename '${name}': one new name is expected`)
-  for (const other of ['snapshot', 'newpath', 'ip', 'allowrunning']) {
+  const [to = ''] = names
+  if (names.length !== 1) throw new UsageError(`cannot rename '${name}': one new name is expected`)
+  for (const other of ['snapshot', 'newpath', 'ip', 'allowrunning', 'ephemeral', 'backingstorage']) {
     if (flags[other] !== undefined && flags[other] !== false) throw new UsageError(`cannot use --${other} with --rename`)
   }
   const { renameContainer } = await import('../container/rename.ts')
@@ -119,4 +150,24 @@ function storageOf(flags: Readonly<Record<string, unknown>>): StorageWish {
     ['backingstorage', 'fssize', 'fstype', 'lvname', 'vgname', 'thinpool', 'zfsroot'].map((name) => [name, text(name)]),
   )
   return { bdev, ...wish }
+}
+
+type Given = Readonly<Record<string, unknown>>
+const isGiven = (flags: Given, name: string): boolean => flags[name] !== undefined && flags[name] !== false
+
+/** @throws UsageError for what does not go together */
+function checkTogether(name: string, names: readonly string[], flags: Given): void {
+  for (const option of ['keepdata', 'tmpfs', 'mount', 'foreground', 'daemon']) {
+    if (isGiven(flags, option) && !isGiven(flags, 'ephemeral')) throw new UsageError(`cannot use --${option} without --ephemeral`)
+  }
+  if (names.length === 0 && !isGiven(flags, 'ephemeral')) {
+    throw new UsageError(`cannot copy '${name}': no new name was given`, { hint: `tslxc copy ${name} NEW` })
+  }
+  if (isGiven(flags, 'tmpfs') && isGiven(flags, 'keepdata')) {
+    throw new UsageError('cannot keep what is in memory only: --tmpfs and --keepdata')
+  }
+  if (isGiven(flags, 'foreground') && names.length > 1) throw new UsageError(`cannot start ${names.length} copies in the foreground`)
+  if (names.length > 1 && /^\d/.test(String(flags.ip))) {
+    throw new UsageError(`cannot give ${names.length} copies one address`, { hint: 'leave --ip out, or pass --ip auto' })
+  }
 }

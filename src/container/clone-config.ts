@@ -23,6 +23,8 @@ export interface OwnKeys {
   readonly hwaddrs: readonly number[]
   readonly addresses: readonly number[]
   readonly ephemeral: boolean
+  /** Lines that come after those of `mount.entry`. A path below the source's directory becomes one below the copy's. */
+  readonly mountEntries?: readonly string[]
 }
 
 export interface OwnValues {
@@ -90,7 +92,11 @@ function withAllKeys({ file, text }: SourceConfig, keys: OwnKeys): string {
   ]
   const missing = wanted.filter((key) => !hasText(findKey(document, key)))
   const complete = missing.reduce((result, key) => setKey(file, result, key, PLACEHOLDER), text)
-  return keys.ephemeral ? setKey(file, complete, 'ephemeral', '1') : complete
+  const whole = keys.ephemeral ? setKey(file, complete, 'ephemeral', '1') : complete
+  const { mountEntries = [] } = keys
+  if (mountEntries.length === 0) return whole
+  const { mount } = document.toJS() as { readonly mount?: { readonly entry?: string | readonly string[] } }
+  return setKey(file, whole, 'mount.entry', JSON.stringify([...[mount?.entry ?? []].flat(), ...mountEntries]))
 }
 
 const hasText = (node: unknown): boolean => {

@@ -1,6 +1,6 @@
 /** The making of copies, once it is decided what they shall be: step by step for all of them, each step on the disk before the next. */
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeCompiled } from '../compile/write.ts'
 import { throwIfAborted } from '../lib/abort.ts'
@@ -31,6 +31,29 @@ export interface CopyPlan {
   readonly hookWords: readonly string[]
   readonly sharing: boolean
   readonly keepName: boolean
+  readonly mounts: readonly ExtraMount[]
+}
+
+/** Into the guest, besides what the source has. */
+export interface ExtraMount {
+  readonly type: 'bind' | 'overlay'
+  /** Of the host. */
+  readonly source: string
+  readonly target: string
+  /** mount(8)'s words. */
+  readonly options: string
+  readonly create: 'dir' | 'file'
+}
+
+const upperOf = (dir: string, index: number): string => join(dir, 'mounts', String(index))
+const escaped = (path: string): string => path.replace(/[\\\s]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`)
+
+/** A line of fstab(5). What is changed in an overlay lies below the container's directory. */
+export function mountEntry({ type, source, target, options, create }: ExtraMount, dir: string, index: number): string {
+  const to = escaped(target.replace(/^\/+/, ''))
+  if (type === 'bind') return `${escaped(source)} ${to} none bind,create=${create}${options === '' ? '' : `,${options}`} 0 0`
+  const upper = upperOf(dir, index)
+  return `overlay ${to} overlay lowerdir=${escaped(source)},upperdir=${escaped(upper)}/delta,workdir=${escaped(upper)}/work,create=dir 0 0`
 }
 
 export interface ClonedContainer {
@@ -127,11 +150,25 @@ async function furnish(plan: CopyPlan, { creation, own }: Draft, volume: Volume 
   const { source } = plan
   throwIfAborted(context.signal)
   await copyOwnFiles(context, { source: source.config, volume: source.volume, named: plan.config.ownPaths }, container)
+  makeUppers(plan.mounts, container.dir, own.idmap)
   const values = volume === undefined ? own : { ...own, rootfsPath: volumeText(volume) }
   let config = plan.config.render(values)
   if (volume !== undefined) config = await dress(plan, creation, volume, config)
   await creation.prepare({ record: recordOf(context, source), volume })
   return { creation, own: values, config, volume }
+}
+
+/** The container's root has to own them. */
+function makeUppers(mounts: readonly ExtraMount[], dir: string, idmap: string | undefined): void {
+  const root = Number(/^"b 0 (\d+) /.exec(idmap ?? '')?.[1] ?? 0)
+  for (const [index, { type }] of mounts.entries()) {
+    if (type !== 'overlay') continue
+    for (const part of ['delta', 'work']) {
+      const path = join(upperOf(dir, index), part)
+      mkdirSync(path, { recursive: true })
+      chownSync(path, root, root)
+    }
+  }
 }
 
 /** The text of config.yaml, which a hook may have changed. */

@@ -1,8 +1,9 @@
 /** Which way the root file system of a copy is made: cloned by its driver where that is what is wanted, else file by file. */
-import { lstatSync } from 'node:fs'
+import { lstatSync, mkdirSync, statfsSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { readSettings } from '../compile/settings.ts'
 import { HostError, UsageError } from '../lib/errors.ts'
-import type { Paths } from '../platform/paths.ts'
+import { type Paths, runLxcpath } from '../platform/paths.ts'
 import type { Capabilities, DriverName, Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
 import { driverNames, driverOf, storageDriver } from '../storage/index.ts'
 import { OPTION_USERS, parsePoolOptions } from '../storage/pool-options.ts'
@@ -16,6 +17,8 @@ export interface VolumeWishes {
   readonly sharing: boolean
   /** Another storage than the source's, or another place in it. */
   readonly storage?: StorageWish | undefined
+  /** What changes in the copy is kept in memory only. */
+  readonly inMemory?: boolean | undefined
 }
 
 type Usable = Extract<Capabilities, { usable: true }>
@@ -36,9 +39,15 @@ export interface VolumePlan {
 const SEALER: DriverName = 'overlay'
 
 /** Whether the source itself is changed by what is wished, so that nobody else may use it meanwhile. */
-export async function changesSource({ paths }: StoreContext, source: CopySource, { sharing }: VolumeWishes): Promise<boolean> {
-  return sharing && (await sealerOf(paths, source)) !== undefined
+export async function changesSource({ paths }: StoreContext, source: CopySource, wishes: VolumeWishes): Promise<boolean> {
+  if (!wishes.sharing) return false
+  const sealer = await sealerOf(paths, source)
+  return sealer !== undefined && staysIn(sealer, wishes)
 }
+
+/** A copy can share blocks with its source only in the same storage. */
+const staysIn = ({ name }: StorageDriver, { storage }: VolumeWishes): boolean =>
+  storage?.bdev === undefined || storage.bdev.split(',').some((word) => word === 'best' || word.replace(/^overlayfs$/, 'overlay') === name)
 
 /** The driver that has to make the source's content shareable first. */
 async function sealerOf(paths: Paths, { volume, isLive, snapshot }: CopySource): Promise<StorageDriver | undefined> {
@@ -73,7 +82,7 @@ export async function planVolume(
   const { name } = source.container
   const own = driverOf(paths, from)
   const { driver, pool } = await placeOf(targetPaths, source, from, wishes)
-  const at = (copy: Container): VolumeRef => rootfsRef(copy, pool)
+  const at = wishes.inMemory === true ? inMemory(targetPaths, name, driver, pool) : (copy: Container): VolumeRef => rootfsRef(copy, pool)
   const isSame = driver.name === from.driver
   const target = usable(await driver.probe({ dir: targetPaths.lxcpath, pool }), name, driver)
   const sourceCan = isSame ? target : usable(await own.probe({ dir: paths.lxcpath, pool: poolOf(from) }), name, own)
@@ -81,6 +90,27 @@ export async function planVolume(
   if (wishes.sharing && !target.cow) return { ...planned, how: fullCopy(target), warnings: [whyNotShared(source, from)] }
   const isClone = isSame && (wishes.sharing || (target.clonesAreCopies === true && isOnDevice(paths.lxcpath, targetPaths.lxcpath)))
   return { ...planned, how: isClone ? 'clone' : 'copy', warnings: [] }
+}
+
+/** The tmpfs of every host: what is in it goes with a reboot at the latest. */
+const MEMORY = '/dev/shm'
+/** statfs(2) */
+const TMPFS_MAGIC = 0x01021994
+
+/** Only of an overlay the changes stand apart. */
+function inMemory(paths: Paths, name: string, driver: StorageDriver, pool: Pool): (copy: Container) => VolumeRef {
+  if (driver.planSeal === undefined) {
+    throw new UsageError(`cannot keep the changes of a copy of '${name}' in memory: its storage '${driver.name}' has no layers`, {
+      hint: 'leave -t out',
+    })
+  }
+  if (statfsSync(MEMORY).type !== TMPFS_MAGIC) throw new HostError(`cannot keep changes in memory: '${MEMORY}' is no tmpfs`)
+  const base = join(MEMORY, 'tslxc', basename(runLxcpath(paths)))
+  return (copy) => {
+    const dir = join(base, copy.name)
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    return { dir, name: 'rootfs', label: copy.name, pool }
+  }
 }
 
 interface Place {
@@ -92,7 +122,7 @@ interface Place {
 async function placeOf(paths: Paths, source: CopySource, from: Volume, { sharing, storage = {} }: VolumeWishes): Promise<Place> {
   const own = driverOf(paths, from)
   const size = 'sizeBytes' in from && typeof from.sizeBytes === 'number' && from.sizeBytes > 0 ? { sizeBytes: from.sizeBytes } : {}
-  const isOwn = storage.bdev === undefined || (sharing && storage.bdev.split(',').some((word) => word === 'best' || word === own.name))
+  const isOwn = storage.bdev === undefined || (sharing && staysIn(own, { sharing, storage }))
   if (isOwn) return { driver: own, pool: { ...poolOf(from), ...size, ...parsePoolOptions(storage) } }
   const choice = await chooseStorage(paths, storage, readSettings(paths).storage)
   if (sharing) {

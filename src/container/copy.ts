@@ -11,7 +11,7 @@ import { ensureDir } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { StorageWish } from './choose-storage.ts'
 import { planConfig } from './clone-config.ts'
-import { type ClonedContainer, type CopyPlan, makeCopies } from './copy-make.ts'
+import { type ClonedContainer, type CopyPlan, type ExtraMount, makeCopies, mountEntry } from './copy-make.ts'
 import { planNetwork } from './copy-network.ts'
 import { findSource, readSource, type SourceName } from './copy-source.ts'
 import { changesSource, planVolume, sealSource } from './copy-volume.ts'
@@ -34,6 +34,9 @@ export interface CloneRequest {
   readonly allowRunning?: boolean
   /** The copy is removed when it stops. */
   readonly ephemeral?: boolean
+  /** What changes is kept in memory only. */
+  readonly inMemory?: boolean
+  readonly mounts?: readonly ExtraMount[]
   /** Behind `--`. */
   readonly hookWords?: readonly string[]
 }
@@ -128,7 +131,7 @@ async function mustSeal(context: StoreContext, request: CloneRequest): Promise<b
 }
 
 async function makePlan(context: StoreContext, targetPaths: Paths, request: CloneRequest, shared: boolean): Promise<CopyPlan> {
-  const { keepName = false, keepMac = false, allowRunning = false, ephemeral = false, ip } = request
+  const { keepName = false, keepMac = false, allowRunning = false, ephemeral = false, ip, mounts = [] } = request
   let source = await readSource(context, request.source, { allowRunning })
   if (!shared && (await sealSource(context, source))) source = await readSource(context, request.source, { allowRunning })
   const volume = await planVolume(context, source, request, targetPaths)
@@ -140,7 +143,8 @@ async function makePlan(context: StoreContext, targetPaths: Paths, request: Clon
     hwaddrs: network.hwaddrs,
     addresses: network.addresses.map(({ index }) => index),
     ephemeral,
+    mountEntries: mounts.map((mount, index) => mountEntry(mount, source.container.dir, index)),
   })
   const { hookWords = [], sharing } = request
-  return { source, volume, network, config, hookWords, sharing, keepName }
+  return { source, volume, network, config, hookWords, sharing, keepName, mounts }
 }

@@ -1,6 +1,6 @@
 /** Running verbs that are the native program's, from functions that need their effect. */
 import { join } from 'node:path'
-import { run, runWhile } from '../platform/exec.ts'
+import { run, runAttached, runWhile } from '../platform/exec.ts'
 import type { Paths } from '../platform/paths.ts'
 
 export const nativeProgram = (paths: Pick<Paths, 'installRoot'>): string => join(paths.installRoot, 'dist/tslxc')
@@ -38,3 +38,15 @@ export async function stopContainer(paths: Paths, name: string, options: StopOpt
 export async function whileFrozen<T>(paths: Paths, name: string, action: () => Promise<T>): Promise<T> {
   return await runWhile([nativeProgram(paths), 'freeze', '-P', paths.lxcpath, '--hold', name], { env: { TSLXC_ROOT: paths.root } }, action)
 }
+
+/**
+ * Starts containers in the background.
+ * @throws CommandError when one does not come up
+ */
+export async function startContainers(paths: Paths, names: readonly string[]): Promise<void> {
+  await run([nativeProgram(paths), 'start', '-P', paths.lxcpath, ...names], { env: { TSLXC_ROOT: paths.root } })
+}
+
+/** Starts one on the caller's own terminal; the exit code. */
+export const startAttached = (paths: Paths, name: string): Promise<number> =>
+  runAttached([nativeProgram(paths), 'start', '-F', '-P', paths.lxcpath, name], { env: { TSLXC_ROOT: paths.root } })
