@@ -105,12 +105,9 @@ function inMemory(paths: Paths, name: string, driver: StorageDriver, pool: Pool)
     })
   }
   if (statfsSync(MEMORY).type !== TMPFS_MAGIC) throw new HostError(`cannot keep changes in memory: '${MEMORY}' is no tmpfs`)
-  const base = join(MEMORY, 'tslxc', basename(runLxcpath(paths)))
-  return (copy) => {
-    const dir = join(base, copy.name)
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
-    return { dir, name: 'rootfs', label: copy.name, pool }
-  }
+  const dir = join(MEMORY, 'tslxc', basename(runLxcpath(paths)))
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  return ({ name: copy }) => ({ dir, name: copy, label: copy, pool })
 }
 
 interface Place {

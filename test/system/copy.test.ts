@@ -1,7 +1,8 @@
 /** Copies and other names: what is the same afterwards, what must not be, and what is refused. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
 import { expectNoLeaks } from '../helpers/leaks.ts'
 import { makeRoot } from '../helpers/root.ts'
@@ -190,5 +191,183 @@ describe('hook.clone', () => {
     expect(owners('ids')).not.toContain('failed')
     await root.ok('destroy', 'hooked')
     await root.ok('config', 'unset', 'web', 'hook.clone')
+  })
+})
+
+describe('copy -s of a directory', () => {
+  it('makes overlays of both over one layer; neither sees what the other changes', async () => {
+    await root.ok('copy', '-s', 'web', 'thin')
+    for (const name of ['web', 'thin']) expect(configOf(name).rootfs.path).toContain(`overlay:${root.lxcpath}/.layers/`)
+    await root.ok('start', 'web', 'thin')
+    await root.ok('attach', 'thin', '--', '/bin/sh', '-c', 'echo changed >/data; echo mine >/mine')
+    expect(await root.ok('attach', 'web', '--', '/bin/sh', '-c', 'cat /data; ls /mine 2>/dev/null || true')).toBe('content\n')
+    for (const name of ['web', 'thin']) await root.ok('stop', '-k', name)
+    // A clone of a clone, and the sources away.
+    await root.ok('copy', '-s', 'thin', 'thinner')
+    await root.ok('destroy', 'thin')
+    await root.ok('start', 'thinner')
+    expect(await root.ok('attach', 'thinner', '--', '/bin/cat', '/data')).toBe('changed\n')
+    await root.ok('stop', '-k', 'thinner')
+    await root.ok('destroy', 'thinner')
+  })
+
+  it('of a running one is a full copy, which is said', async () => {
+    await root.ok('copy', '-B', 'dir', 'web', 'plain')
+    await root.ok('start', 'plain')
+    const { code, stderr } = await root.tslxc('copy', '-s', '-a', 'plain', 'full')
+    expect(code).toBe(0)
+    expect(stderr).toContain("'plain' runs, so its directory can't be shared: this is a full copy")
+    expect(configOf('full').rootfs.path).toBe(`dir:${dirOf('full')}/rootfs`)
+    expect((await root.ok('info', '-sH', 'plain')).trim()).toBe('RUNNING')
+    await root.ok('stop', '-k', 'plain')
+    for (const name of ['plain', 'full']) await root.ok('destroy', name)
+  })
+})
+
+describe('copy -B', () => {
+  it('brings the content to any other storage, and back', async () => {
+    await root.ok('copy', '-B', 'loop', 'web', 'l1', '-L', '400M')
+    await root.ok('copy', 'l1', 'l2', '--fstype', 'xfs')
+    await root.ok('copy', '-B', 'dir', 'l2', 'd1')
+    expect(readFileSync(inRootfs('d1', 'data'), 'utf8')).toBe('content\n')
+    await root.ok('start', 'l2')
+    expect(await root.ok('attach', 'l2', '--', '/bin/cat', '/data')).toBe('content\n')
+    await root.ok('stop', '-k', 'l2')
+    for (const name of ['l1', 'l2', 'd1']) await root.ok('destroy', name)
+  })
+
+  it.each([
+    [['-s', '-B', 'loop', 'd2', 'no'], "cannot copy 'd2' copy-on-write to 'loop'"],
+    [['-B', 'nonsense', 'd2', 'no'], "cannot use the backing storage 'nonsense'"],
+    [['-B', 'loop', '-L', '1X', 'd2', 'no'], "cannot use --fssize '1X'"],
+  ])('copy %j is refused, and the source stays what it is', async (words, message) => {
+    if (!visible().includes('d2')) await root.ok('copy', '-B', 'dir', 'web', 'd2')
+    expect(await refused(...words)).toContain(message)
+    expect(configOf('d2').rootfs.path).toBe(`dir:${dirOf('d2')}/rootfs`)
+    expect(visible()).not.toContain('no')
+  })
+})
+
+describe('copy -e', () => {
+  const running = async () =>
+    (await root.ok('ls', '-1', '--running'))
+      .trim()
+      .split(/\s+/)
+      .filter((name) => name !== '')
+  const gone = (name: string) => vi.waitFor(() => expect(visible()).not.toContain(name), { timeout: 10_000 })
+
+  it('takes a random name, starts it, and it goes when it stops', async () => {
+    const mounted = join(root.path, 'mounted')
+    mkdirSync(mounted)
+    writeFileSync(join(mounted, 'file'), 'of the host\n')
+    const said = await root.ok('copy', '-e', 'web', '-m', `bind=${mounted}:/srv:ro`, '-m', `overlay=${mounted}:/mnt`)
+    expect(said).toMatch(/^Created web_[A-Za-z0-9]{6} as clone of web\n$/)
+    const name = said.split(' ')[1] ?? ''
+    expect(await running()).toEqual([name])
+    expect(await root.ok('attach', name, '--', '/bin/sh', '-c', 'cat /srv/file; echo new >/mnt/new; cat /mnt/file /mnt/new')).toBe(
+      'of the host\nof the host\nnew\n',
+    )
+    expect((await root.tslxc('attach', name, '--', '/bin/touch', '/srv/x')).stderr).toContain('Read-only file system')
+    expect(readdirSync(mounted)).toEqual(['file'])
+    await root.ok('stop', '-k', name)
+    await gone(name)
+  })
+
+  it('stays with -D; keeps changes in memory with -t', async () => {
+    await root.ok('copy', '-e', '-D', 'web', '-N', 'staying')
+    await root.ok('stop', '-k', 'staying')
+    expect(visible()).toContain('staying')
+    await root.ok('destroy', 'staying')
+    await root.ok('copy', '-e', '-t', 'web', '-N', 'memory')
+    expect(configOf('memory').rootfs.path).toContain(':/dev/shm/tslxc/')
+    expect(await root.ok('attach', 'memory', '--', '/bin/sh', '-c', 'echo x >/etc/x; cat /etc/x')).toBe('x\n')
+    const upper = configOf('memory').rootfs.path.split(':').at(-1) ?? ''
+    expect(existsSync(join(upper, 'etc/x'))).toBe(true)
+    await root.ok('stop', '-k', 'memory')
+    await gone('memory')
+    expect(existsSync(upper)).toBe(false)
+  })
+
+  it.each([
+    [['-e', '-t', '-D', 'web'], 'cannot keep what is in memory only'],
+    [['-D', 'web', 'x'], 'cannot use --keepdata without --ephemeral'],
+    [['-e', 'web', '-m', 'nonsense'], "cannot use --mount 'nonsense'"],
+    [['-e', 'web', '-m', 'bind=/nope'], "cannot mount '/nope': there is no such file"],
+    [['-e', '-F', 'web', 'x', 'y'], 'cannot start 2 copies in the foreground'],
+  ])('%j is refused', async (words, message) => {
+    expect(await refused(...words)).toContain(message)
+  })
+
+  it('leaves nothing when it does not start', async () => {
+    await root.ok('copy', 'web', 'broken')
+    await root.ok('config', 'set', 'broken', 'init.cmd', '/no/such/init')
+    expect(await refused('-e', 'broken', '-N', 'dead')).toContain('/no/such/init')
+    expect(visible()).not.toContain('dead')
+    await root.ok('destroy', 'broken')
+  })
+})
+
+describe('two at once', () => {
+  it('copies of one source go on beside each other; to one name one of them wins', async () => {
+    const made = await Promise.all([root.tslxc('copy', 'd2', 'a1'), root.tslxc('copy', 'd2', 'a2'), root.tslxc('copy', 'd2', 'a2')])
+    expect(made.map(({ code }) => code).sort()).toEqual([0, 0, 1])
+    expect(made.find(({ code }) => code === 1)?.stderr).toContain('Container already exists')
+    for (const name of ['a1', 'a2']) await root.ok('destroy', name)
+  })
+
+  it('a source is destroyed before or after its copy, not in the middle', async () => {
+    for (const delay of [0, 30, 80, 150]) {
+      await root.ok('copy', 'd2', 'src')
+      const [copied, destroyed] = await Promise.all([
+        root.tslxc('copy', 'src', 'dst'),
+        sleep(delay).then(() => root.tslxc('destroy', 'src')),
+      ])
+      expect(destroyed.code).toBe(0)
+      if (copied.code === 0) expect(readFileSync(inRootfs('dst', 'data'), 'utf8')).toBe('content\n')
+      else expect(copied.stderr).toContain('Container is not defined')
+      expect(visible()).not.toContain('src')
+      if (copied.code === 0) await root.ok('destroy', 'dst')
+      expect(visible()).not.toContain('dst')
+    }
+  })
+
+  it('stop of the source waits for no copy', { timeout: 60_000 }, async () => {
+    await root.ok('copy', 'd2', 'busy')
+    writeFileSync(inRootfs('busy', 'large'), Buffer.alloc(300_000_000))
+    await root.ok('start', 'busy')
+    const copying = root.tslxc('copy', '-a', 'busy', 'busy2')
+    await vi.waitFor(() => expect(existsSync(inRootfs('busy2', 'large'))).toBe(true), { timeout: 20_000, interval: 1 })
+    const before = Date.now()
+    await root.ok('stop', '-k', 'busy')
+    const stopMs = Date.now() - before
+    const { code } = await copying
+    expect(stopMs).toBeLessThan(3000)
+    expect([0, 1]).toContain(code)
+    for (const name of ['busy', 'busy2']) if (visible().includes(name)) await root.ok('destroy', name)
+  })
+})
+
+describe('destroy', () => {
+  it('takes several names and patterns; trees are gone from sight at once, and from the disk a little later', async () => {
+    await root.ok('copy', 'd2', 'p{1..3}', 'q')
+    expect(await root.ok('destroy', 'p*', 'q')).toBe(['p1', 'p2', 'p3', 'q'].map((name) => `Destroyed container ${name}\n`).join(''))
+    expect(visible().filter((name) => /^[pq]/.test(name))).toEqual([])
+    await vi.waitFor(() => expect(readdirSync(join(root.lxcpath, '.trash'))).toEqual([]), { timeout: 20_000 })
+  })
+
+  it('deletes a root file system that lies elsewhere behind, too', async () => {
+    const elsewhere = join(root.path, 'private/elsewhere')
+    mkdirSync(join(root.path, 'private'), { mode: 0o700 })
+    await root.ok('create', 'far', '-t', 'busybox', '-B', 'dir', '--dir', elsewhere)
+    await root.ok('destroy', 'far')
+    expect(existsSync(elsewhere)).toBe(false)
+    await vi.waitFor(() => expect(readdirSync(join(root.path, 'private'))).toEqual([]), { timeout: 20_000 })
+  })
+
+  it('finishes what a crash left in the trash with the next command', async () => {
+    mkdirSync(join(root.lxcpath, '.trash/abc.old/rootfs'), { recursive: true })
+    await root.ok('copy', 'd2', 'next')
+    await vi.waitFor(() => expect(readdirSync(join(root.lxcpath, '.trash'))).toEqual([]), { timeout: 20_000 })
+    await root.ok('destroy', 'next')
   })
 })
