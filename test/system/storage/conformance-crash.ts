@@ -17,8 +17,11 @@ const SHARE = 3
 
 export function crashes(bench: Bench): void {
   const { crashRounds: rounds = ROUNDS } = bench.fixture
-  const bundle = mkdtempSync('/var/tmp/tslxc-test-')
-  beforeAll(() => buildChild(join(bundle, 'child.mjs')))
+  let bundle = ''
+  beforeAll(async () => {
+    bundle = mkdtempSync('/var/tmp/tslxc-test-')
+    await buildChild(join(bundle, 'child.mjs'))
+  })
   afterAll(() => rmSync(bundle, { recursive: true, force: true }))
   const start = (verb: string, ...args: readonly unknown[]) =>
     startChild(join(bundle, 'child.mjs'), {
