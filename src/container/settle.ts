@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type LockHandle, loadAddon } from '../platform/addon.ts'
+import { removeStaleTemporaries } from '../platform/files.ts'
 import { lockFile } from '../platform/paths.ts'
 import { PENDING, settlePending } from './pending.ts'
 import { finishRenames, hasBrokenRename } from './rename-journal.ts'
@@ -36,6 +37,7 @@ export async function lockExisting(context: StoreContext, name: string, verb: st
 export async function settle(context: StoreContext, container: Container): Promise<boolean> {
   const replaced = await settlePending(context, container)
   const swept = await sweepSnapshots(context, container)
+  await removeStaleTemporaries(container.dir)
   return replaced || swept
 }
 

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { NotFoundError, UsageError } from '../lib/errors.ts'
 import { nameProblem } from '../lib/names.ts'
-import { readJson, readTextIfPresent, removeFile } from '../platform/files.ts'
+import { readJson, readTextIfPresent, removeFile, removeStaleTemporaries } from '../platform/files.ts'
 import type { Pool, Volume, VolumeRef } from '../storage/driver.ts'
 import { JOURNAL_VERSION, type Journal } from './journal.ts'
 import { type Container, CREATING, DESTROYING, entriesOf, isBare, nearestName, readVolumeIn, type StoreContext } from './store.ts'
@@ -113,6 +113,7 @@ export async function sweepSnapshots(context: StoreContext, container: Container
   for (const name of places(container)) {
     const dir = snapshotDir(container, name)
     if (existsSync(join(dir, SNAPSHOT))) {
+      await removeStaleTemporaries(dir)
       if (!existsSync(join(dir, CREATING))) continue
       // The crash was between the commit and the end of the journal.
       await removeFile(join(dir, CREATING))

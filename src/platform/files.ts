@@ -1,6 +1,6 @@
 /** Files of our own: written beside and renamed over, flushed to the disk where they must survive a power cut. */
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { HostError, TslxcError } from '../lib/errors.ts'
 
@@ -33,6 +33,16 @@ export async function writeDurable(path: string, content: string | Uint8Array, m
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined)
     throw fileError('write', path, error)
+  }
+}
+
+const TEMPORARY = /^\..*\.(\d+)\.\d+\.tmp$/
+
+/** Removes what commands that died have left of files they were writing in a directory. */
+export async function removeStaleTemporaries(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    const pid = TEMPORARY.exec(name)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(dir, name), { force: true })
   }
 }
 

@@ -57,7 +57,7 @@ describe.each(['dir', 'btrfs'] as const)('on %s', { timeout: 240_000 }, (driver)
   const config = () => readFileSync(join(dir(), 'config.yaml'), 'utf8')
   const pids = () => /^limits: \{ pids: (\d+) \}$/m.exec(config())?.[1]
   const state = async () => (await root.ok('info', '-sH', 'web')).trim()
-  const leftovers = () => readdirSync(dir()).filter((entry) => /pending|\.new$|\.old$/.test(entry))
+  const leftovers = () => readdirSync(dir()).filter((entry) => /pending|\.new$|\.old$|\.tmp$/.test(entry))
 
   beforeAll(async () => {
     root = makeRoot()
@@ -183,6 +183,7 @@ describe.each(['dir', 'btrfs'] as const)('on %s', { timeout: 240_000 }, (driver)
       const found = (await inside(root, 'web', 'cat /root/file')).trim()
       seen.add(found)
       expect([found, pids()]).toEqual(found === 'new' ? ['new', '111'] : ['old', '222'])
+      await root.ok('config', 'unset', 'web', 'limits.pids')
       expect(leftovers()).toEqual([])
       await root.ok('stop', '-k', 'web')
     }

@@ -67,8 +67,9 @@ describe('a restore that was killed', () => {
       expect(existsSync(container.configFile)).toBe(true)
       await settle(trial, killAt % 2 === 0)
       seen[await contentOf(container)]++
-      const left = readdirSync(container.dir).filter((entry) => !entry.endsWith('.tmp'))
-      expect(left.sort()).toEqual(WHOLE)
+      const left = readdirSync(container.dir)
+      // a start leaves the half of a file that nobody reads to the next command
+      expect((killAt % 2 === 0 ? left.filter((entry) => !entry.endsWith('.tmp')) : left).sort()).toEqual(WHOLE)
       expect((await listSnapshots(container)).map(({ name }) => name)).toEqual(['snap0'])
       // and it can be done again
       await restoreSnapshot(trial, 'web', { snapshot: 'snap0' })
