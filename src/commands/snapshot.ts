@@ -3,11 +3,11 @@ import type { Context } from '../cli/context.ts'
 import { type ErrorRecord, errorRecord, renderError } from '../cli/errors.ts'
 import { Args, Flags } from '../cli/flags.ts'
 import type { ClonedContainer } from '../container/copy-make.ts'
+import type { Outcome } from '../container/many.ts'
 import type { RestoreReport } from '../container/restore.ts'
 import type { SnapshotReport, SnapshotRequest } from '../container/snapshot.ts'
 import type { DueReport } from '../container/snapshot-due.ts'
 import type { ListedSnapshot } from '../container/snapshot-list.ts'
-import type { Outcome } from '../container/snapshot-many.ts'
 import { assertNever } from '../lib/assert-never.ts'
 import { UsageError } from '../lib/errors.ts'
 
@@ -85,7 +85,7 @@ export default class Snapshot extends BaseCommand<Result> {
         return this.#results(context, await carryOutSchedules(context, names, new Date()), single)
       }
       case 'take': {
-        const { takeSnapshots } = await import('../container/snapshot-many.ts')
+        const { takeSnapshots } = await import('../container/snapshot.ts')
         const taken = this.#results(context, await takeSnapshots(context, names, await requestOf(flags, word)), single)
         for (const report of taken) if ('snapshot' in report) tell(context, report)
         const [first] = taken
@@ -197,8 +197,8 @@ async function restore(
 }
 
 async function remove(context: Context, names: readonly string[], snapshot: string): Promise<readonly Outcome<readonly Removed[]>[]> {
-  const { removeSnapshots } = await import('../container/snapshot.ts')
-  const { forMany } = await import('../container/snapshot-many.ts')
+  const { removeSnapshots } = await import('../container/snapshot-remove.ts')
+  const { forMany } = await import('../container/many.ts')
   return await forMany(context, names, async (name) =>
     (await removeSnapshots(context, name, snapshot)).map((removed) => ({ name, snapshot: removed.name })),
   )

@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isScalar } from 'yaml'
 import { parseYaml } from '../config/document.ts'
@@ -14,12 +14,14 @@ import { findKey, setKey } from '../config/edit.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { assertNever } from '../lib/assert-never.ts'
 import { TslxcError } from '../lib/errors.ts'
-import { readJson, readTextIfPresent, removeFile, writeDurable, writeJson } from '../platform/files.ts'
+import { loadAddon } from '../platform/addon.ts'
+import { readJson, readTextIfPresent, removeFile, writeDurable, writeJson, writeUnflushed } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import { syncFileSystem } from '../platform/trees.ts'
 import type { Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
 import { driverOf, volumeText } from '../storage/index.ts'
 import { type Container, readVolume, type StoreContext, volumeFile, volumeRecord } from './store.ts'
+import { discardDir } from './trash.ts'
 import { requireVolume } from './volume-records.ts'
 
 export const PENDING = 'pending.json'
@@ -44,6 +46,8 @@ export interface Replacement {
   /** Of the new one. */
   readonly driver: StorageDriver
   readonly pool?: Pool
+  /** It shares its blocks with what is on the disk already: there is nothing to flush. */
+  readonly sharing?: boolean
   /** Makes it; after a failure nothing of it is left. */
   readonly make: (at: VolumeRef) => Promise<Volume>
   /** Text of config.yaml to come with it; its rootfs.path is set. Absent: the present one. */
@@ -65,11 +69,13 @@ export async function replaceVolume(context: StoreContext, container: Container,
   })
   await write(container, preparing)
   try {
-    if (config !== undefined) await writeDurable(join(container.dir, STAGED_CONFIG), config)
+    const staged = join(container.dir, STAGED_CONFIG)
+    if (config !== undefined) writeUnflushed(staged, config)
     const made = await replacement.make(at)
     throwIfAborted(context.signal)
     // What was copied must be on the disk before the old content goes.
-    await syncFileSystem(context.paths, container.dir)
+    if (replacement.sharing !== true) await syncFileSystem(context.paths, at.dir)
+    if (config !== undefined) loadAddon(context.paths.installRoot).syncPath(staged)
     await write(container, { ...preparing, phase: 'committed', made })
   } catch (error) {
     // The failure may have come behind the commit.
@@ -153,9 +159,17 @@ async function finish({ paths }: StoreContext, container: Container): Promise<Vo
   const recorded = await readVolume(container)
   if (JSON.stringify(recorded) !== JSON.stringify(live)) await writeJson(volumeFile(container.dir), volumeRecord(live))
   await giveConfig(container, pending, live)
-  if (aside !== undefined && volumeText(aside) !== volumeText(live)) await driverOf(paths, aside).destroy(aside)
-  await removeFile(join(container.dir, PENDING))
+  if (aside !== undefined && volumeText(aside) !== volumeText(live)) await discard(paths, container, aside)
+  // Coming back after a power cut, it would do what is done.
+  await rm(join(container.dir, PENDING), { force: true })
   return live
+}
+
+/** A tree in the container's directory is deleted behind. */
+async function discard(paths: Paths, { dir, name }: Container, aside: Volume): Promise<void> {
+  const driver = driverOf(paths, aside)
+  if (driver.letGo === undefined || !aside.path.startsWith(`${dir}/`)) return await driver.destroy(aside)
+  await discardDir(paths, await driver.letGo(aside), name)
 }
 
 async function putIntoPlace(
@@ -183,7 +197,7 @@ async function giveConfig({ dir, configFile }: Container, { old }: Pending, live
   const text = stagedText ?? (await readFile(configFile, 'utf8'))
   const after = withRootfsPath(configFile, text, { old, live })
   if (stagedText !== undefined || after !== text) await writeDurable(configFile, after)
-  if (stagedText !== undefined) await removeFile(staged)
+  if (stagedText !== undefined) await rm(staged, { force: true })
 }
 
 /** Comments and spelling stay where it says so already, or where an included file says it. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeCompiled } from '../compile/write.ts'
-import { StateError } from '../lib/errors.ts'
+import { HostError, StateError } from '../lib/errors.ts'
 import { readTextIfPresent } from '../platform/files.ts'
 import { driverOf } from '../storage/index.ts'
 import { cloneContainer } from './copy.ts'
@@ -42,11 +42,14 @@ export async function restoreSnapshot(context: StoreContext, name: string, reque
   if (kept === undefined) throw new StateError('state', `cannot restore '${name}': snapshot '${found}' has no volume.json`)
   const driver = driverOf(paths, kept)
   const config = request.keepConfig ? undefined : await configOf(context, container, dir)
+  const capabilities = await driver.probe({ dir: container.dir, pool: poolOf(kept) })
+  if (!capabilities.usable) throw new HostError(`cannot restore '${name}': ${capabilities.reason}`, { hint: capabilities.hint })
   context.onStep?.({ text: `restoring '${name}' from '${found}'` })
   await replaceVolume(context, container, {
     old,
     driver,
     pool: poolOf(kept),
+    sharing: capabilities.cow,
     make: (at) => driver.clone(kept, at, { signal }),
     ...(config === undefined ? {} : { config }),
   })

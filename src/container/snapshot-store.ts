@@ -2,7 +2,8 @@
  * Snapshots as they stand on the disk: `<container>/snaps/<snapshot>/` with config.yaml, volume.json and snapshot.yaml,
  * whose presence means that the snapshot exists. Whatever else stands there a command left that died.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
+import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NotFoundError, UsageError } from '../lib/errors.ts'
 import { nameProblem } from '../lib/names.ts'
@@ -127,9 +128,14 @@ export async function sweepSnapshots(context: StoreContext, container: Container
   return swept
 }
 
-/** The rest of a snapshot whose snapshot.yaml is gone; done twice it does nothing. */
-export async function removeSnapshotDir(context: StoreContext, container: Container, name: string): Promise<void> {
+/** The rest of a snapshot whose snapshot.yaml is gone; done twice it does nothing. What says so goes last. */
+export async function removeSnapshotDir({ paths }: StoreContext, container: Container, name: string): Promise<void> {
   const dir = snapshotDir(container, name)
-  for (const volume of await volumesIn(dir)) await discardVolume(context.paths, volume, { dir, name: container.name })
-  await discardDir(context.paths, dir, `${container.name}@${name}`)
+  for (const volume of await volumesIn(dir)) await discardVolume(paths, volume, { dir, name: container.name })
+  const entries = entriesOf(dir)
+  // A tree that is left is deleted behind; a few files are gone at once.
+  if (entries.some((entry) => lstatSync(join(dir, entry)).isDirectory())) return await discardDir(paths, dir, `${container.name}@${name}`)
+  const isMark = (entry: string): boolean => entry === CREATING || entry === DESTROYING
+  for (const entry of [...entries.filter((one) => !isMark(one)), ...entries.filter(isMark)]) await rm(join(dir, entry), { force: true })
+  if (existsSync(dir)) await rmdir(dir)
 }

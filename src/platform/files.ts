@@ -36,7 +36,7 @@ export async function writeDurable(path: string, content: string | Uint8Array, m
   }
 }
 
-const TEMPORARY = /^\..*\.(\d+)\.\d+\.tmp$/
+const TEMPORARY = /^.+\.(\d+)\.\d+\.tmp$/
 
 /** Removes what commands that died have left of files they were writing in a directory. */
 export async function removeStaleTemporaries(dir: string): Promise<void> {
@@ -48,8 +48,10 @@ export async function removeStaleTemporaries(dir: string): Promise<void> {
 
 /** `writeDurable` of indented JSON with a final newline. */
 export async function writeJson(path: string, value: unknown, mode?: number): Promise<void> {
-  await writeDurable(path, `${JSON.stringify(value, null, 2)}\n`, mode)
+  await writeDurable(path, jsonText(value), mode)
 }
+
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 /**
  * Replaces a file as a whole, or leaves it as it was, without a flush: for many files at once, which `syncFileSystem`

@@ -6,7 +6,8 @@ import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { destroyContainer } from '../../src/container/destroy.ts'
 import { allocateIds } from '../../src/container/ids.ts'
 import { restoreSnapshot } from '../../src/container/restore.ts'
-import { removeSnapshots, takeSnapshot } from '../../src/container/snapshot.ts'
+import { takeSnapshot } from '../../src/container/snapshot.ts'
+import { removeSnapshots } from '../../src/container/snapshot-remove.ts'
 import { rootfsRef } from '../../src/container/store.ts'
 import { beginCreation } from '../../src/container/transaction.ts'
 import { makePaths } from '../../src/platform/paths.ts'
@@ -14,15 +15,20 @@ import { storageDriver } from '../../src/storage/index.ts'
 import { exampleContent } from './containers.ts'
 
 const [verb = '', root = '', installRoot = '', killAt = '0'] = process.argv.slice(2)
-const promises = createRequire(import.meta.url)('node:fs/promises') as Record<string, (...args: unknown[]) => unknown>
+type Calls = Record<string, (...args: unknown[]) => unknown>
+const require = createRequire(import.meta.url)
 let calls = 0
-for (const name of ['open', 'rename', 'mkdir', 'rm', 'rmdir', 'chmod']) {
-  const original = promises[name]
-  promises[name] = (...args) => {
-    if (++calls === Number(killAt)) process.kill(process.pid, 'SIGKILL')
-    return original?.(...args)
+function countAll(module: Calls, names: readonly string[]): void {
+  for (const name of names) {
+    const original = module[name]
+    module[name] = (...args) => {
+      if (++calls === Number(killAt)) process.kill(process.pid, 'SIGKILL')
+      return original?.(...args)
+    }
   }
 }
+countAll(require('node:fs/promises') as Calls, ['open', 'rename', 'mkdir', 'rm', 'rmdir', 'chmod'])
+countAll(require('node:fs') as Calls, ['writeFileSync', 'renameSync', 'mkdirSync', 'rmSync'])
 
 syncBuiltinESMExports()
 

@@ -1,9 +1,7 @@
-/** Snapshots of many containers in one go: a failing one does not hold up the others. */
-import type { SnapshotReport, SnapshotRequest } from './snapshot.ts'
-import { takeSnapshot } from './snapshot.ts'
+/** Work on many containers in one go: a failing one does not hold up the others. */
 import type { StoreContext } from './store.ts'
 
-/** What is frozen stands still only while its own files are read: a few at once shorten the whole. */
+/** They wait for the disk more than for a processor. */
 const AT_ONCE = 4
 
 export interface Outcome<T> {
@@ -28,9 +26,3 @@ export async function forMany<T>(
     }
   })
 }
-
-export const takeSnapshots = (
-  context: StoreContext,
-  names: readonly string[],
-  request: SnapshotRequest,
-): Promise<readonly Outcome<SnapshotReport>[]> => forMany(context, names, (name) => takeSnapshot(context, name, request))
