@@ -38,7 +38,7 @@ export function makeRoot(): TestRoot {
     async remove() {
       const names = existsSync(lxcpath) ? readdirSync(lxcpath).filter((name) => !name.startsWith('.')) : []
       for (const name of names) await tslxcWith({}, 'stop', '-k', '-n', name)
-      rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+      rmSync(path, { recursive: true, force: true, maxRetries: 12, retryDelay: 200 })
     },
   }
 }
