@@ -3,8 +3,10 @@
  * the disk. Prints `done` when it got through.
  */
 import { createRequire, syncBuiltinESMExports } from 'node:module'
+import { cloneContainers } from '../../src/container/copy.ts'
 import { destroyContainer } from '../../src/container/destroy.ts'
 import { allocateIds } from '../../src/container/ids.ts'
+import { renameContainer } from '../../src/container/rename.ts'
 import { restoreSnapshot } from '../../src/container/restore.ts'
 import { takeSnapshot } from '../../src/container/snapshot.ts'
 import { removeSnapshots } from '../../src/container/snapshot-remove.ts'
@@ -30,6 +32,16 @@ function countAll(module: Calls, names: readonly string[]): void {
 countAll(require('node:fs/promises') as Calls, ['open', 'rename', 'mkdir', 'rm', 'rmdir', 'chmod'])
 countAll(require('node:fs') as Calls, ['writeFileSync', 'renameSync', 'mkdirSync', 'rmSync'])
 
+// Many copies are written without waiting for the disk.
+const sync = createRequire(import.meta.url)('node:fs') as Record<string, (...args: unknown[]) => unknown>
+for (const name of ['writeFileSync', 'renameSync', 'mkdirSync', 'rmSync', 'copyFileSync']) {
+  const original = sync[name]
+  sync[name] = (...args) => {
+    if (++calls === Number(killAt)) process.kill(process.pid, 'SIGKILL')
+    return original?.(...args)
+  }
+}
+
 syncBuiltinESMExports()
 
 const paths = makePaths({ root, installRoot })
@@ -50,6 +62,10 @@ const verbs: Record<string, () => Promise<unknown>> = {
   destroy: () => destroyContainer(context, 'web', { force: true, snapshots: true }),
   snapshot: () => takeSnapshot(context, 'web', { snapshot: 'taken', note: 'whole' }),
   restore: () => restoreSnapshot(context, 'web', { snapshot: 'snap0' }),
+  copy: () => cloneContainers(context, ['copy'], { source: { name: 'web' }, sharing: false }),
+  'copy-many': () => cloneContainers(context, ['copy', 'copy2'], { source: { name: 'web' }, sharing: false }),
+  'copy-sharing': () => cloneContainers(context, ['copy'], { source: { name: 'web' }, sharing: true }),
+  rename: () => renameContainer(context, 'web', 'www', { keepName: false }),
   remove: () => removeSnapshots(context, 'web', 'ALL'),
 }
 

@@ -371,3 +371,21 @@ describe('destroy', () => {
     await root.ok('destroy', 'next')
   })
 })
+
+describe('tree', () => {
+  it('shows who was cloned from what, also under another name, with snapshots when asked for', async () => {
+    await root.createBusybox('family', '-B', 'dir')
+    await root.ok('copy', 'family', 'child', 'other')
+    await root.ok('copy', 'child', 'grandchild')
+    await root.ok('snapshot', 'family')
+    await root.ok('copy', '-R', 'child', 'kid')
+    expect(await root.ok('tree', 'family')).toBe('family (dir)\n├── kid (dir)\n│   └── grandchild (dir)\n└── other (dir)\n')
+    expect(await root.ok('tree', '--ascii', '-s', 'family')).toBe(
+      'family (dir)\n|-- family@snap0\n|-- kid (dir)\n|   `-- grandchild (dir)\n`-- other (dir)\n',
+    )
+    await root.ok('destroy', 'kid')
+    expect(await root.ok('tree', 'grandchild')).toBe(`grandchild (dir, from ${root.lxcpath}/child)\n`)
+    expect(JSON.parse(await root.ok('tree', '--json', 'family'))[0].children.map(({ name }: { name: string }) => name)).toEqual(['other'])
+    await root.ok('destroy', '-s', 'family', 'grandchild', 'other')
+  })
+})
