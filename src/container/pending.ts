@@ -15,7 +15,7 @@ import { throwIfAborted } from '../lib/abort.ts'
 import { assertNever } from '../lib/assert-never.ts'
 import { TslxcError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
-import { readJson, readTextIfPresent, removeFile, writeDurable, writeJson, writeUnflushed } from '../platform/files.ts'
+import { jsonText, readJson, readTextIfPresent, removeFile, writeJson, writeOrdered } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import { syncFileSystem } from '../platform/trees.ts'
 import type { Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
@@ -67,15 +67,16 @@ export async function replaceVolume(context: StoreContext, container: Container,
     old,
     made: await driver.locate(at),
   })
-  await write(container, preparing)
+  await writeOrdered(join(container.dir, PENDING), jsonText(preparing))
+  // A journal that nobody has to see after a power cut is none: what is made may lie in another store.
+  loadAddon(context.paths.installRoot).syncPath(join(container.dir, PENDING))
   try {
     const staged = join(container.dir, STAGED_CONFIG)
-    if (config !== undefined) writeUnflushed(staged, config)
+    if (config !== undefined) await writeOrdered(staged, config)
     const made = await replacement.make(at)
     throwIfAborted(context.signal)
     // What was copied must be on the disk before the old content goes.
     if (replacement.sharing !== true) await syncFileSystem(context.paths, at.dir)
-    if (config !== undefined) loadAddon(context.paths.installRoot).syncPath(staged)
     await write(container, { ...preparing, phase: 'committed', made })
   } catch (error) {
     // The failure may have come behind the commit.
@@ -151,13 +152,13 @@ async function undo({ paths }: StoreContext, container: Container, { how, made }
   await removeFile(join(container.dir, PENDING))
 }
 
-/** From the commit to the end; each step may have been done already. */
+/** From the commit to the end; each step may have been done already. The journal outlives all of them, so none is flushed by itself. */
 async function finish({ paths }: StoreContext, container: Container): Promise<Volume> {
   const pending = await read(container)
   if (pending === undefined) throw new TslxcError('internal', `cannot go on with '${container.name}': its ${PENDING} is gone`)
   const { live, aside } = await putIntoPlace(paths, pending)
   const recorded = await readVolume(container)
-  if (JSON.stringify(recorded) !== JSON.stringify(live)) await writeJson(volumeFile(container.dir), volumeRecord(live))
+  if (JSON.stringify(recorded) !== JSON.stringify(live)) await writeOrdered(volumeFile(container.dir), jsonText(volumeRecord(live)))
   await giveConfig(container, pending, live)
   if (aside !== undefined && volumeText(aside) !== volumeText(live)) await discard(paths, container, aside)
   // Coming back after a power cut, it would do what is done.
@@ -196,7 +197,7 @@ async function giveConfig({ dir, configFile }: Container, { old }: Pending, live
   const stagedText = await readTextIfPresent(staged)
   const text = stagedText ?? (await readFile(configFile, 'utf8'))
   const after = withRootfsPath(configFile, text, { old, live })
-  if (stagedText !== undefined || after !== text) await writeDurable(configFile, after)
+  if (stagedText !== undefined || after !== text) await writeOrdered(configFile, after)
   if (stagedText !== undefined) await rm(staged, { force: true })
 }
 

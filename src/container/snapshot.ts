@@ -110,7 +110,8 @@ async function takeInStep(
       names.map((name) => ({ name })),
       ({ name }) => begin(context, name, { request, held }),
     )
-    await flush(context, begun, ({ at, held: { container } }) => [join(at.dir, CREATING), at.dir, snapshotsDir(container), container.dir])
+    // The directories above are older than the file: no journal of a file system writes it without them.
+    await flush(context, begun, ({ at }) => [join(at.dir, CREATING)])
     const made = await step(begun, (taking) => undone(context, taking, () => make(context, taking, request)))
     await flush(context, made, ({ at }) => [volumeFile(at.dir), join(at.dir, 'config.yaml'), asideFile(at)])
     const taken = await step(made, (taking) => undone(context, taking, () => commit(context, taking)))
@@ -210,12 +211,17 @@ async function make(context: StoreContext, taking: Taking, request: SnapshotRequ
     ...(request.expires === undefined ? {} : { expires: request.expires.toISOString() }),
     ...(request.scheduled === true ? { scheduled: true } : {}),
   }
-  const { stringify } = await import('yaml')
   writeUnflushed(volumeFile(at.dir), jsonText(volumeRecord(made)))
   writeUnflushed(join(at.dir, 'config.yaml'), config)
-  writeUnflushed(asideFile(at), stringify(record))
+  writeUnflushed(asideFile(at), recordText(record))
   return { ...taking, record, ...(frozenMs === undefined ? {} : { frozenMs }) }
 }
+
+/** YAML, whose strings may be JSON's. */
+const recordText = (record: SnapshotRecord): string =>
+  Object.entries(record)
+    .map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`)
+    .join('')
 
 /** Named as what a command that died leaves of a file it was writing. */
 const asideFile = ({ dir }: VolumeRef): string => join(dir, `.${SNAPSHOT}.${process.pid}.0.tmp`)

@@ -1,5 +1,5 @@
 /** Files of our own: written beside and renamed over, flushed to the disk where they must survive a power cut. */
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { HostError, TslxcError } from '../lib/errors.ts'
@@ -74,6 +74,28 @@ export function writeFirst(path: string, content: string | Uint8Array): void {
   try {
     writeFileSync(path, content, { mode: OWNER_ONLY_FILE })
   } catch (error) {
+    throw fileError('write', path, error)
+  }
+}
+
+/**
+ * Replaces a file as a whole, or leaves it as it was. Its content is on the disk on return; its new name follows with
+ * what is renamed or removed later in the same file system, not after it: journals of file systems keep that order. Keeps
+ * the owner and mode of a file that is there.
+ * @throws HostError `no-space` or `permission`
+ */
+export async function writeOrdered(path: string, content: string): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${sequence++}.tmp`)
+  try {
+    const present = await ownerAndMode(path)
+    writeFileSync(temporary, content, { mode: OWNER_ONLY_FILE, flag: 'wx', flush: true })
+    if (present !== undefined) {
+      chownSync(temporary, present.uid, present.gid)
+      chmodSync(temporary, present.mode)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
     throw fileError('write', path, error)
   }
 }
