@@ -1,5 +1,5 @@
 /** A TSLXC_ROOT of a test's own, whose containers are killed and whose files are removed at the end. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Outcome, program, type RunOptions, run, runOk } from './program.ts'
 
@@ -38,7 +38,24 @@ export function makeRoot(): TestRoot {
     async remove() {
       const names = existsSync(lxcpath) ? readdirSync(lxcpath).filter((name) => !name.startsWith('.')) : []
       for (const name of names) await tslxcWith({}, 'stop', '-k', '-n', name)
+      await untilDeletedBehind(lxcpath)
       rmSync(path, { recursive: true, force: true, maxRetries: 12, retryDelay: 200 })
     },
+  }
+}
+
+/** Trees are deleted by a process of their own, which would go on making files here. */
+async function untilDeletedBehind(lxcpath: string): Promise<void> {
+  const isDeleting = (pid: string): boolean => {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+      return words.includes('empty-trash') && words.includes(lxcpath)
+    } catch {
+      return false
+    }
+  }
+  for (let round = 0; round < 200; round++) {
+    if (!readdirSync('/proc').some((entry) => /^\d+$/.test(entry) && isDeleting(entry))) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
