@@ -58,6 +58,8 @@ describe('faults of LVM', () => {
 
   it('a pool whose metadata runs full: makes nothing more', async () => {
     tool('lvcreate', '-qq', '--yes', '-L', '64M', '--poolmetadatasize', '2M', '-T', 'small/lxc')
+    // The device of a pool is there only with a volume in it.
+    tool('lvcreate', '-qq', '--yes', '-V', '8M', '-T', 'small/lxc', '-n', 'other')
     expect(Number(tool('python3', join(repositoryRoot, 'test/vm/guest/fill-metadata.py')))).toBeGreaterThanOrEqual(90)
     await expect(driver.create(at('db'))).rejects.toMatchObject({
       code: 'no-space',
