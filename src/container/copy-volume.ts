@@ -5,12 +5,12 @@ import { readSettings } from '../compile/settings.ts'
 import { HostError, UsageError } from '../lib/errors.ts'
 import { type Paths, runLxcpath } from '../platform/paths.ts'
 import type { Capabilities, DriverName, Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
-import { driverNames, driverOf, storageDriver } from '../storage/index.ts'
+import { driverNames, driverOf, poolOf, storageDriver } from '../storage/index.ts'
 import { OPTION_USERS, parsePoolOptions } from '../storage/pool-options.ts'
 import { chooseStorage, type StorageWish } from './choose-storage.ts'
 import type { CopySource } from './copy-source.ts'
 import { sealVolume } from './pending.ts'
-import { type Container, poolOf, rootfsRef, type StoreContext } from './store.ts'
+import { type Container, rootfsRef, type StoreContext } from './store.ts'
 
 export interface VolumeWishes {
   /** Sharing blocks with the source. */

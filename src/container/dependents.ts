@@ -4,11 +4,11 @@ import { setKey } from '../config/edit.ts'
 import { StateError, TslxcError } from '../lib/errors.ts'
 import { writeDurable, writeJson } from '../platform/files.ts'
 import { copyVolume } from '../storage/generic.ts'
-import { driverOf, volumeText } from '../storage/index.ts'
+import { driverOf, poolOf, volumeText } from '../storage/index.ts'
 import { replaceVolume } from './pending.ts'
 import { lockExisting } from './settle.ts'
 import { snapshotNames, snapshotVolumes } from './snapshot-store.ts'
-import { type Container, containerOf, poolOf, readVolume, type StoreContext, stateOf, volumeFile, volumeRecord } from './store.ts'
+import { type Container, containerOf, readVolume, type StoreContext, stateOf, volumeFile, volumeRecord } from './store.ts'
 import { listVolumes, type OwnedVolume, requireVolume } from './volume-records.ts'
 
 /** `web` of `web@snap0`. */

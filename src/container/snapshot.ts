@@ -14,7 +14,7 @@ import { loadAddon } from '../platform/addon.ts'
 import { ensureDir, fileError, jsonText, readTextIfPresent, writeUnflushed } from '../platform/files.ts'
 import { syncFileSystem } from '../platform/trees.ts'
 import type { Capabilities, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
-import { driverOf } from '../storage/index.ts'
+import { driverOf, poolOf } from '../storage/index.ts'
 import { writeJournal } from './journal.ts'
 import { forMany, type Outcome } from './many.ts'
 import { sealVolume } from './pending.ts'
@@ -30,7 +30,7 @@ import {
   snapshotRef,
   snapshotsDir,
 } from './snapshot-store.ts'
-import { type Container, CREATING, poolOf, rootfsRef, type StoreContext, stateOf, volumeFile, volumeRecord } from './store.ts'
+import { type Container, CREATING, rootfsRef, type StoreContext, stateOf, volumeFile, volumeRecord } from './store.ts'
 import { requireVolume } from './volume-records.ts'
 
 export interface SnapshotRequest {

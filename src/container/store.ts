@@ -80,9 +80,6 @@ export const containerOf = (paths: Paths, name: string): Container => ({
 /** Where its root file system stands. */
 export const rootfsRef = ({ name, dir }: Container, pool: Pool = {}): VolumeRef => ({ dir, name: 'rootfs', label: name, pool })
 
-/** Where in its store a volume is, for what is made beside it. */
-export const poolOf = (volume: Volume): Pool => ('pool' in volume ? (volume.pool as Pool) : {})
-
 /** A container exists when its config.yaml does, and from no other sign. */
 export const containerExists = (paths: Paths, name: string): boolean => existsSync(configFile(paths, name))
 

@@ -1,9 +1,10 @@
 /** The storage drivers. A line here and a file beside it add one. */
+import { dirname } from 'node:path'
 import { UsageError } from '../lib/errors.ts'
 import type { Paths } from '../platform/paths.ts'
 import { makeBtrfsDriver } from './btrfs.ts'
 import { makeDirDriver } from './dir.ts'
-import type { DriverName, StorageDriver, Volume } from './driver.ts'
+import type { DriverName, Pool, StorageDriver, Volume } from './driver.ts'
 import { makeLoopDriver } from './loop.ts'
 import { makeLvmDriver } from './lvm.ts'
 import { makeOverlayDriver } from './overlay.ts'
@@ -33,3 +34,17 @@ export const driverOf = (paths: Paths, volume: Volume): StorageDriver => storage
 
 /** `rootfs.path` of a volume. */
 export const volumeText = ({ driver, path }: Volume): string => `${driver}:${path}`
+
+/** Where in its store a volume is, for what is made beside it. */
+export function poolOf(volume: Volume): Pool {
+  const { vg, thinPool, fstype, sizeBytes }: Pool = volume as Volume & Pool
+  const [dataset = ''] = volume.path.split('@')
+  return {
+    ...(volume.driver === 'zfs' ? { zfsRoot: dirname(dataset) } : {}),
+    ...(vg === undefined ? {} : { vg }),
+    ...(thinPool === undefined ? {} : { thinPool }),
+    // What its superblock says is no choice.
+    ...(fstype === undefined || fstype === 'auto' ? {} : { fstype }),
+    ...(sizeBytes === undefined ? {} : { sizeBytes }),
+  }
+}
