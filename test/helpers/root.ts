@@ -5,6 +5,8 @@ import { type Outcome, program, type RunOptions, run, runOk } from './program.ts
 
 export interface TestRoot {
   readonly path: string
+  /** Of images. */
+  readonly cache: string | undefined
   readonly lxcpath: string
   /** `tslxc ARGS` in this root. */
   tslxc(...args: string[]): Promise<Outcome>
@@ -17,15 +19,20 @@ export interface TestRoot {
   remove(): Promise<void>
 }
 
-/** On /var/tmp: a real file system, with idmapped mounts, where /tmp may be anything. */
-export function makeRoot(): TestRoot {
+/**
+ * On /var/tmp: a real file system, with idmapped mounts, where /tmp may be anything. `ownCache`: images of its own, for a
+ * test that removes some; the others share theirs.
+ */
+export function makeRoot({ ownCache = false } = {}): TestRoot {
   const path = mkdtempSync('/var/tmp/tslxc-test-')
   const lxcpath = join(path, 'var/lib/tslxc')
-  const env = { TSLXC_ROOT: path, TSLXC_CACHE: process.env.TSLXC_TEST_CACHE }
+  const cache = ownCache ? join(path, 'cache') : process.env.TSLXC_TEST_CACHE
+  const env = { TSLXC_ROOT: path, TSLXC_CACHE: cache }
   const tslxcWith = (options: RunOptions, ...args: string[]): Promise<Outcome> =>
     run([program, ...args], { ...options, env: { ...env, ...options.env } })
   return {
     path,
+    cache,
     lxcpath,
     tslxc: (...args) => tslxcWith({}, ...args),
     tslxcWith,
@@ -38,18 +45,18 @@ export function makeRoot(): TestRoot {
     async remove() {
       const names = existsSync(lxcpath) ? readdirSync(lxcpath).filter((name) => !name.startsWith('.')) : []
       for (const name of names) await tslxcWith({}, 'stop', '-k', '-n', name)
-      await untilDeletedBehind(lxcpath)
+      await untilDeletedBehind(path)
       rmSync(path, { recursive: true, force: true, maxRetries: 12, retryDelay: 200 })
     },
   }
 }
 
 /** Trees are deleted by a process of their own, which would go on making files here. */
-async function untilDeletedBehind(lxcpath: string): Promise<void> {
+async function untilDeletedBehind(path: string): Promise<void> {
   const isDeleting = (pid: string): boolean => {
     try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-      return words.includes('empty-trash') && words.includes(lxcpath)
+      const [words, environment] = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0'))
+      return words?.includes('empty-trash') === true && environment?.includes(`TSLXC_ROOT=${path}`) === true
     } catch {
       return false
     }

@@ -34,7 +34,7 @@ let config = ''
 
 expectNoLeaks()
 beforeAll(() => {
-  root = makeRoot()
+  root = makeRoot({ ownCache: true })
   pool = makeBtrfsPool()
   mkdirSync(join(pool.dir, 'lxc'), { mode: 0o700 })
   config = join(root.path, 'no-network.yaml')
@@ -127,7 +127,7 @@ describe('overlay', () => {
 
   it('killed while it prepares the image, leaves what the next create sweeps', async () => {
     await root.ok('image', 'fetch', 'busybox')
-    const env = { ...process.env, TSLXC_ROOT: root.path, TSLXC_CACHE: process.env.TSLXC_TEST_CACHE ?? '', NODE_EXTRA_CA_CERTS: '' }
+    const env = { ...process.env, TSLXC_ROOT: root.path, TSLXC_CACHE: root.cache, NODE_EXTRA_CA_CERTS: '' }
     for (let round = 0; round < 8; round++) {
       rmSync(join(root.lxcpath, '.images'), { recursive: true, force: true })
       const child = spawn(program, ['create', 'cut', '-t', 'busybox', '-f', config, '-B', 'overlay'], {
