@@ -23,9 +23,12 @@ export async function dependentsOf(
 ): Promise<readonly string[]> {
   const live = await readVolume(container)
   const own = [...(live === undefined ? [] : [live]), ...(await snapshotVolumes(container))]
+  // All volumes below the lxcpath are read only for who may need them.
+  const dependable = own.filter((volume) => driverOf(paths, volume).independent !== true)
+  if (dependable.length === 0) return []
   const others = (known ?? (await listVolumes(paths))).filter(({ owner }) => containerName(owner) !== container.name)
   const found = new Set<string>()
-  for (const volume of own) {
+  for (const volume of dependable) {
     const driver = driverOf(paths, volume)
     const candidates = others.filter((other) => other.volume.driver === volume.driver)
     if (candidates.length === 0) continue

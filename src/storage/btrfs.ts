@@ -8,7 +8,7 @@ import { type BtrfsInspection, loadAddon, type NativeAddon } from '../platform/a
 import type { Paths } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
 import { requirePrivateAncestor } from './dir.ts'
-import type { Capabilities, StorageDriver, Usage, Volume, VolumeRef } from './driver.ts'
+import type { Capabilities, MakeOptions, StorageDriver, Usage, Volume, VolumeRef } from './driver.ts'
 import { swapPaths } from './swap.ts'
 
 export interface BtrfsVolume extends Volume {
@@ -26,7 +26,8 @@ export function makeBtrfsDriver(paths: Pick<Paths, 'installRoot'>): StorageDrive
     const uuid = addon().btrfsInspect(at.dir)?.fsUuid
     return { driver: 'btrfs', path: join(at.dir, at.name), ...(uuid === undefined ? {} : { uuid }) }
   }
-  const snapshotTo = async (from: BtrfsVolume, to: VolumeRef, how: { readonly readOnly: boolean; readonly verb: string }) => {
+  const snapshotTo = async (from: BtrfsVolume, to: VolumeRef, how: MakeOptions & { readonly readOnly: boolean; readonly verb: string }) => {
+    throwIfAborted(how.signal)
     requirePool(addon(), from, how.verb)
     const volume = await locate(to)
     requirePrivateAncestor(volume.path)
@@ -35,6 +36,7 @@ export function makeBtrfsDriver(paths: Pick<Paths, 'installRoot'>): StorageDrive
   }
   return {
     name: 'btrfs',
+    independent: true,
     parse,
     probe: async ({ dir }) => capabilities(addon(), dir),
     locate,
@@ -52,10 +54,7 @@ export function makeBtrfsDriver(paths: Pick<Paths, 'installRoot'>): StorageDrive
       }
       return await snapshotTo(from, to, { readOnly: false, verb: 'clone' })
     },
-    async snapshot(of, as, { signal } = {}) {
-      throwIfAborted(signal)
-      return await snapshotTo(of, as, { readOnly: true, verb: 'make a snapshot of' })
-    },
+    snapshot: (of, as, options) => snapshotTo(of, as, { ...options, readOnly: true, verb: 'make a snapshot of' }),
     async exchange(volume, made) {
       requirePool(addon(), volume, 'replace')
       return { live: { ...made, path: volume.path }, aside: await swapPaths(volume, made) }

@@ -44,6 +44,7 @@ export function makeDirDriver(paths: Pick<Paths, 'installRoot' | 'allocDir'>): S
   }
   return {
     name: 'dir',
+    independent: true,
     parse: (path) => ({ driver: 'dir', path }),
     locate: async (at) => locate(at),
     create: make,

@@ -80,6 +80,8 @@ export interface MountedOptions {
 
 export interface StorageDriver<V extends Volume = Volume> {
   readonly name: V['driver']
+  /** No volume ever needs another one: `dependents` is always empty. */
+  readonly independent?: true
   /** Pure: the volume of a `rootfs.path` that a person wrote, without the driver's name. @throws UsageError */
   parse(path: string): V
   /** What the store can do where a volume would stand. Makes nothing. */

@@ -36,6 +36,7 @@ const READ_ONLY = 0o400
 export function makeLoopDriver(paths: LoopPaths): StorageDriver<LoopVolume> {
   return {
     name: 'loop',
+    independent: true,
     parse,
     probe: async (at) => probe(at),
     locate: async (at) => locate(at),

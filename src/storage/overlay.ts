@@ -66,6 +66,7 @@ const movedTo = (volume: OverlayVolume, dir: string): OverlayVolume => ({
 export function makeOverlayDriver(paths: OverlayPaths): StorageDriver<OverlayVolume> {
   return {
     name: 'overlay',
+    independent: true,
     parse,
     async probe({ dir }) {
       const problem = overlayProblem(dir)
