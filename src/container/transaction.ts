@@ -55,7 +55,6 @@ export class Creation implements AsyncDisposable {
   readonly #lock: LockHandle
   readonly #flush: boolean
   #volumes: readonly Volume[] = []
-  #isCommitted = false
 
   constructor(context: StoreContext, container: Container, lock: LockHandle, { flush = true }: CreationOptions = {}) {
     this.#flush = flush
@@ -97,7 +96,6 @@ export class Creation implements AsyncDisposable {
     throwIfAborted(this.context.signal)
     await this.#write(this.container.configFile, config)
     this.undo.commit()
-    this.#isCommitted = true
   }
 
   /** Nothing is left to do. */
@@ -105,10 +103,6 @@ export class Creation implements AsyncDisposable {
     const journal = join(this.container.dir, CREATING)
     if (this.#flush) await removeFile(journal)
     else rmSync(journal, { force: true })
-  }
-
-  get isCommitted(): boolean {
-    return this.#isCommitted
   }
 
   /** Before the commit half a file does no harm: it goes with the rest. */
