@@ -87,9 +87,9 @@ Fd mount_overlay(const MountSource &source, const MountFlags &flags, const Mount
 	}
 }
 
-Fd mount_source(const MountSource &source, bool read_only) {
+Fd mount_source(const MountSource &source, unsigned long attributes) {
 	MountFlags flags;
-	flags.set = read_only ? MOUNT_ATTR_RDONLY : 0;
+	flags.set = attributes;
 	MountOwner nobody;
 	nobody.may_fork = false;
 	const bool is_overlay = source.kind == MountSource::Kind::overlay;
@@ -120,14 +120,14 @@ Napi::Object mount_handle(Napi::Env env, const Mount &mount) {
 
 class MountJob : public Job {
 public:
-	MountJob(Napi::Env env, MountSource source, bool read_only) : Job(env), source_(std::move(source)), read_only_(read_only) {}
+	MountJob(Napi::Env env, MountSource source, unsigned long attributes) : Job(env), source_(std::move(source)), attributes_(attributes) {}
 
 private:
-	void work() override { mount_ = std::make_shared<Fd>(mount_source(source_, read_only_)); }
+	void work() override { mount_ = std::make_shared<Fd>(mount_source(source_, attributes_)); }
 	Napi::Value result(Napi::Env env) override { return mount_handle(env, mount_); }
 
 	MountSource source_;
-	bool read_only_;
+	unsigned long attributes_;
 	Mount mount_;
 };
 
@@ -147,8 +147,13 @@ private:
 	std::string path_;
 };
 
+/** Arguments: source, read-only, and whether setuid and device files shall not work. */
 Napi::Value mount_detached(const Napi::CallbackInfo &info) {
-	return guarded(info.Env(), [&] { return start_job<MountJob>(info.Env(), source_argument(info, 0), info[1].ToBoolean().Value()); });
+	return guarded(info.Env(), [&] {
+		const unsigned long read_only = info[1].ToBoolean().Value() ? MOUNT_ATTR_RDONLY : 0;
+		const unsigned long inert = info[2].ToBoolean().Value() ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV : 0;
+		return start_job<MountJob>(info.Env(), source_argument(info, 0), read_only | inert);
+	});
 }
 
 Napi::Value sync_file_system(const Napi::CallbackInfo &info) {

@@ -26,6 +26,8 @@ export interface GatherOptions {
 export interface Gathered extends Omit<CompileInput, 'stamps' | 'build' | 'hasSeccompFilter'> {
   /** Files, directories and absent paths the result depends on. */
   readonly inputs: readonly string[]
+  /** While one of these is there, every start asks the compiler anew. */
+  readonly mustBeAbsent: readonly string[]
   /** Text of the seccomp policy and where it stands; absent: none. */
   readonly seccomp?: { readonly policy: string; readonly file: string }
 }
@@ -64,6 +66,8 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     managed: bridges.networks,
     join: options.join ?? {},
     ...(seccomp === undefined ? {} : { seccomp }),
+    // A root file system that is mounted on the host is in no one's way once it is not.
+    mustBeAbsent: [join(containerDir(paths, name), 'host-mounts.json')],
     inputs: [...new Set([...loaded.inputs, recordFile, ...rootfs.inputs, pendingFile, ...bridges.files, ...read])],
   }
 }

@@ -45,7 +45,7 @@ async function gatherSettled(
   for (let attempt = 1; ; attempt++) {
     const started = BigInt(Date.now()) * 1_000_000n
     const gathered = gather(paths, name, options)
-    const stamps = stampsOf(gathered.inputs)
+    const stamps = [...stampsOf(gathered.inputs), ...gathered.mustBeAbsent.map((path): Stamp => [path])]
     const own = options.justMade === true ? `${containerDir(paths, name)}/` : undefined
     const others = own === undefined ? stamps : stamps.filter(([path]) => !path.startsWith(own))
     if (isSettled(others, started) || attempt === MAX_ATTEMPTS) return { gathered, stamps }

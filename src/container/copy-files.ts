@@ -10,7 +10,7 @@ import { type Container, entriesOf, type StoreContext } from './store.ts'
 
 /** Made anew for a copy, or of no use to it. */
 const OURS: readonly string[] = ['config.yaml', 'record.json', 'volume.json', 'spec.json', 'seccomp.bpf', 'snaps', 'volumes', 'mounts']
-const OURS_TOO = /^\.|\.log(\.\d+)?$|^(creating|pending|destroying)\.(json|yaml)$|\.tmp$|^rootfs(\.\w+)?$|^overlay$|^rootdev$/
+const OURS_TOO = /^\.|\.log(\.\d+)?$|^(creating|pending|destroying|host-mounts)\.(json|yaml)$|\.tmp$|^rootfs(\.\w+)?$|^overlay$|^rootdev$/
 const MOST_TEXT_BYTES = 1024 * 1024
 
 export interface OwnFiles {

@@ -11,6 +11,7 @@ import type { Volume } from '../storage/driver.ts'
 import { storageDriver, volumeText } from '../storage/index.ts'
 import type { SourceConfig } from './clone-config.ts'
 import { ID_RANGE_COUNT, readIds } from './ids.ts'
+import { requireNotMounted } from './mounted.ts'
 import { PENDING } from './pending.ts'
 import { hasBrokenRename } from './rename-journal.ts'
 import { lockExisting } from './settle.ts'
@@ -67,6 +68,7 @@ export async function readSource(
   const text = readFileSync(file, 'utf8')
   // By the container's own name, also for a snapshot: what it includes lies beside that.
   const loaded = loadConfig(container.configFile, { confDirs: paths.confDirs, trustedUid: process.geteuid?.() ?? 0, text })
+  if (snapshot === undefined) await requireNotMounted(container, 'copy', 'writable')
   const ids = await readIds(paths)
   return {
     container,

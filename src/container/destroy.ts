@@ -10,6 +10,7 @@ import { removeFile, renameDurable } from '../platform/files.ts'
 import { stopContainer } from '../runtime/native-program.ts'
 import { requireNoDependents } from './dependents.ts'
 import { runDestroyHooks } from './host-hooks.ts'
+import { requireNotMounted } from './mounted.ts'
 import { finishRenames } from './rename-journal.ts'
 import { settle } from './settle.ts'
 import type { Container, StoreContext } from './store.ts'
@@ -52,6 +53,7 @@ export async function destroyContainer(context: StoreContext, name: string, opti
     await finishRenames(context, [name])
     if (!containerExists(context.paths, name)) return await removeLeftovers(context, container, stopped)
     await settle(context, container)
+    await requireNotMounted(container, 'destroy', 'all')
     await requireNoDependents(context, container, options)
     const warnings = await destroyExisting(context, container)
     return { name, stopped, leftovers: false, warnings }

@@ -20,6 +20,7 @@ import type { Paths } from '../platform/paths.ts'
 import { syncFileSystem } from '../platform/trees.ts'
 import type { Pool, StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
 import { driverOf, volumeText } from '../storage/index.ts'
+import { requireNotMounted } from './mounted.ts'
 import { type Container, readVolume, type StoreContext, volumeFile, volumeRecord } from './store.ts'
 import { discardDir } from './trash.ts'
 import { requireVolume } from './volume-records.ts'
@@ -60,6 +61,7 @@ export interface Replacement {
  */
 export async function replaceVolume(context: StoreContext, container: Container, replacement: Replacement): Promise<Volume> {
   const { old, driver, config } = replacement
+  await requireNotMounted(container, 'change', 'live')
   const at = await placeFor(container, replacement)
   const preparing = pendingOf(context, {
     phase: 'preparing',
@@ -96,6 +98,8 @@ export async function replaceVolume(context: StoreContext, container: Container,
 export async function sealVolume(context: StoreContext, container: Container, driver: StorageDriver, planned: Volume): Promise<Volume> {
   if (driver.seal === undefined) throw new TslxcError('internal', `cannot seal '${container.name}': ${driver.name} needs no sealing`)
   const old = await requireVolume(context.paths, container, 'seal')
+  // What is written through a mount would change what others share.
+  await requireNotMounted(container, 'seal', 'writable')
   throwIfAborted(context.signal)
   // Nothing has to be made first: it begins with the commit.
   await write(container, pendingOf(context, { phase: 'committed', how: 'seal', old, made: planned }))

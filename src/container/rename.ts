@@ -11,6 +11,7 @@ import { containerDir } from '../platform/paths.ts'
 import type { Volume } from '../storage/driver.ts'
 import { volumeText } from '../storage/index.ts'
 import { movedPaths, planConfig } from './clone-config.ts'
+import { requireNotMounted } from './mounted.ts'
 import {
   finishRename,
   finishRenames,
@@ -61,6 +62,7 @@ export async function renameContainer(
     await requireFree(context, to)
     await requireStopped(context, container)
     await settle(context, container)
+    await requireNotMounted(container, 'rename', 'all')
     throwIfAborted(context.signal)
     const journal = await journalOf(context, container, to, options)
     await ensureDir(renamingDir(context))

@@ -7,6 +7,7 @@ import { readTextIfPresent } from '../platform/files.ts'
 import { driverOf, poolOf } from '../storage/index.ts'
 import { cloneContainer } from './copy.ts'
 import type { ClonedContainer } from './copy-make.ts'
+import { requireNotMounted } from './mounted.ts'
 import { replaceVolume } from './pending.ts'
 import { requireFreeAddresses, withPresentIds } from './restore-config.ts'
 import { lockExisting } from './settle.ts'
@@ -36,6 +37,7 @@ export async function restoreSnapshot(context: StoreContext, name: string, reque
   const { container } = held
   const { dir, name: found } = await findSnapshot(container, request.snapshot, 'restore')
   requireStopped(context, container)
+  await requireNotMounted(container, 'restore', 'live')
   const { paths, signal } = context
   const old = await requireVolume(paths, container, 'restore')
   const kept = await readVolumeIn(dir)

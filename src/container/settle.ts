@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type LockHandle, loadAddon } from '../platform/addon.ts'
 import { removeStaleTemporaries } from '../platform/files.ts'
 import { lockFile } from '../platform/paths.ts'
+import { hostMountsFile, requireNotMounted, settleHostMounts } from './mounted.ts'
 import { PENDING, settlePending } from './pending.ts'
 import { finishRenames, hasBrokenRename } from './rename-journal.ts'
 import { sweepSnapshots } from './snapshot-store.ts'
@@ -48,10 +49,12 @@ export async function settle(context: StoreContext, container: Container): Promi
 export async function settleForStart(context: StoreContext, name: string): Promise<void> {
   const { paths, command } = context
   const container = containerOf(paths, name)
-  if (!existsSync(join(container.dir, PENDING)) && !hasBrokenRename(context)) return
+  const isPlain = ![join(container.dir, PENDING), hostMountsFile(container)].some((file) => existsSync(file))
+  if (isPlain && !hasBrokenRename(context)) return
   const goOn = async (): Promise<void> => {
     await finishRenames(context, [name])
     await settlePending(context, container)
+    await settleHostMounts(container)
   }
   const lock = loadAddon(paths.installRoot).tryLock(lockFile(paths, name), command, false)
   if ('release' in lock) {
@@ -60,5 +63,8 @@ export async function settleForStart(context: StoreContext, name: string): Promi
     } finally {
       lock.release()
     }
-  } else if (lock.pid === process.ppid) await goOn()
+  } else if (lock.pid === process.ppid) {
+    await goOn()
+    await requireNotMounted(container, 'start', 'start')
+  }
 }

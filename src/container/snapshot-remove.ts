@@ -5,6 +5,7 @@ import { throwIfAborted } from '../lib/abort.ts'
 import { StateError } from '../lib/errors.ts'
 import { renameDurable } from '../platform/files.ts'
 import { driverOf, volumeText } from '../storage/index.ts'
+import { requireNotMounted } from './mounted.ts'
 import { lockExisting } from './settle.ts'
 import { ALL_SNAPSHOTS, findSnapshot, listSnapshots, removeSnapshotDir, SNAPSHOT, type Snapshot, snapshotsDir } from './snapshot-store.ts'
 import { type Container, DESTROYING, readVolumeIn, type StoreContext } from './store.ts'
@@ -27,6 +28,7 @@ export async function removeSnapshots(context: StoreContext, name: string, snaps
 /** Under the container's lock. */
 export async function removeSnapshot(context: StoreContext, container: Container, snapshot: Snapshot): Promise<void> {
   throwIfAborted(context.signal)
+  await requireNotMounted(container, 'remove a snapshot of', { snapshot: snapshot.name })
   await requireNoDependents(context, container, snapshot)
   // The commit point: from here on there is no such snapshot, and only forward is possible.
   await renameDurable(join(snapshot.dir, SNAPSHOT), join(snapshot.dir, DESTROYING))

@@ -17,6 +17,7 @@ import type { Capabilities, StorageDriver, Volume, VolumeRef } from '../storage/
 import { driverOf, poolOf } from '../storage/index.ts'
 import { writeJournal } from './journal.ts'
 import { forMany, type Outcome } from './many.ts'
+import { requireNotMounted } from './mounted.ts'
 import { sealVolume } from './pending.ts'
 import { quiesced } from './quiesce.ts'
 import { type HeldContainer, lockExisting } from './settle.ts'
@@ -159,6 +160,7 @@ async function begin(
   const locked = await lockExisting(context, name, 'take a snapshot of')
   held.push(locked)
   const { container } = locked
+  await requireNotMounted(container, 'take a snapshot of', 'writable')
   const volume = await sealed(context, container, await requireVolume(context.paths, container, 'take a snapshot of'))
   const driver = driverOf(context.paths, volume)
   const snapshot = request.snapshot ?? nextSnapshotName(container)

@@ -101,7 +101,8 @@ export interface NativeAddon extends StorageAddon {
   copyTree(from: string, to: string, options: CopyOptions): Promise<CopyResult>
   /** Removes a tree without following symlinks or crossing a mount; absent is success. */
   removeTree(path: string): Promise<void>
-  mountDetached(source: MountSource, readOnly: boolean): Promise<NativeMount>
+  /** `inert`: nosuid and nodev. */
+  mountDetached(source: MountSource, readOnly: boolean, inert: boolean): Promise<NativeMount>
   /** syncfs(2) of the file system that holds a directory. */
   syncFilesystem(directory: string): Promise<void>
   /** Compiles a seccomp policy in LXC's format (v1 or v2 text) to an array of struct sock_filter. */
@@ -173,7 +174,7 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     openRootfsDir: (path) => translated(() => raw.openRootfsDir(absolute(path))),
     copyTree: (from, to, options) => translatedAsync(() => raw.copyTree(absolute(from), absolute(to), checkedCopyOptions(options))),
     removeTree: (path) => translatedAsync(() => raw.removeTree(absolute(path))),
-    mountDetached: (source, readOnly) => translatedAsync(() => raw.mountDetached(checkedSource(source), readOnly)),
+    mountDetached: (source, readOnly, inert) => translatedAsync(() => raw.mountDetached(checkedSource(source), readOnly, inert)),
     syncFilesystem: (directory) => translatedAsync(() => raw.syncFilesystem(absolute(directory))),
     compileSeccomp: (policy, options) => translated(() => raw.compileSeccomp(policy, options)),
     stamp: (paths) => translated(() => raw.stamp(paths)),

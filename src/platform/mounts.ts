@@ -6,6 +6,8 @@ import type { Paths } from './paths.ts'
 export interface DetachedMountOptions {
   /** Of the mount, not of the superblock, which other mounts may share. Default false. */
   readonly readOnly?: boolean
+  /** Setuid and device files have no effect through it (nosuid, nodev). Default false. */
+  readonly inert?: boolean
 }
 
 /** `using mount = await openDetachedMount(…)`. */
@@ -43,9 +45,9 @@ const opened = new Set<DetachedMount>()
 export async function openDetachedMount(
   paths: Pick<Paths, 'installRoot'>,
   source: MountSource,
-  { readOnly = false }: DetachedMountOptions = {},
+  { readOnly = false, inert = false }: DetachedMountOptions = {},
 ): Promise<DetachedMount> {
-  return new DetachedMount(await loadAddon(paths.installRoot).mountDetached(source, readOnly))
+  return new DetachedMount(await loadAddon(paths.installRoot).mountDetached(source, readOnly, inert))
 }
 
 /** Mounts for as long as `use` runs, which gets the root: a path for this process and its children. */
