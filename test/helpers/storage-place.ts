@@ -14,6 +14,8 @@ export interface Place {
   readonly pool: Pool
   /** All that the store holds (datasets, logical volumes, subvolumes); the suite wants it at its end as at its start. */
   list(): Promise<readonly string[]>
+  /** For a store that counts what is used when it writes out, and takes its time for that. */
+  writeOut?(): void
   tearDown(): Promise<void>
 }
 

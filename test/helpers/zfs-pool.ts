@@ -1,6 +1,7 @@
 /** A zfs-fuse daemon with a pool on a file, in the mount namespace of the tests: its socket and lock are hidden from all others. */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -14,6 +15,8 @@ export interface ZfsPool {
   readonly disk: string
   zfs(...args: string[]): string
   zpool(...args: string[]): string
+  /** Writes out what waits: what is used is counted then. */
+  writeOut(): void
   /** Names of all datasets and snapshots. */
   datasets(): string[]
   remove(): Promise<void>
@@ -23,24 +26,25 @@ export async function makeZfsPool(sizeMiB = 1024): Promise<ZfsPool> {
   const dir = mkdtempSync('/var/tmp/tslxc-zfs-')
   const name = `tslxc${process.pid}`
   const disk = join(dir, 'disk')
-  const pidFile = join(dir, 'pid')
   const tool = (program: string, ...args: string[]): string =>
     execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
   for (const path of PRIVATE) {
     mkdirSync(path, { recursive: true })
     tool('mount', '-t', 'tmpfs', 'tslxc', path)
   }
+  // It ends with the process of the test, however that ends.
+  const options = ['--no-daemon', '--enable-xattr', '--no-kstat-mount']
+  const daemon = spawn('setpriv', ['--pdeathsig', 'KILL', 'zfs-fuse', ...options], { stdio: 'ignore', cwd: '/' })
   const remove = async (): Promise<void> => {
     try {
       tool('zpool', 'destroy', '-f', name)
     } catch {
       // A test may have done it.
     }
-    await end(Number(readFileSync(pidFile, 'utf8')))
+    await end(daemon)
     for (const path of PRIVATE) tool('umount', path)
     rmSync(dir, { recursive: true, force: true })
   }
-  execFileSync('zfs-fuse', ['--pidfile', pidFile, '--enable-xattr', '--no-kstat-mount'], { stdio: 'ignore', cwd: '/' })
   writeFileSync(disk, '')
   truncateSync(disk, sizeMiB * 1024 * 1024)
   for (let round = 0; round < 100 && !answers(tool); round++) await sleep(50)
@@ -52,6 +56,8 @@ export async function makeZfsPool(sizeMiB = 1024): Promise<ZfsPool> {
     disk,
     zfs: (...args) => tool('zfs', ...args),
     zpool: (...args) => tool('zpool', ...args),
+    // A change of a property waits for the transaction group.
+    writeOut: () => void tool('zfs', 'set', 'tslxc:written=on', `${name}/lxc`),
     datasets: () => tool('zfs', 'list', '-H', '-t', 'all', '-o', 'name', '-r', name).trim().split('\n').sort(),
     remove,
   }
@@ -66,15 +72,11 @@ function answers(tool: (program: string, ...args: string[]) => string): boolean 
   }
 }
 
-async function end(pid: number): Promise<void> {
-  try {
-    process.kill(pid)
-    for (let round = 0; round < 100; round++) {
-      process.kill(pid, 0)
-      await sleep(50)
-    }
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It has gone.
-  }
+async function end(daemon: ChildProcess): Promise<void> {
+  if (daemon.exitCode !== null || daemon.signalCode !== null) return
+  const ended = once(daemon, 'exit')
+  daemon.kill()
+  const timer = setTimeout(() => daemon.kill('SIGKILL'), 5000)
+  await ended
+  clearTimeout(timer)
 }

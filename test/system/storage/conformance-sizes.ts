@@ -20,6 +20,7 @@ export function sizes(bench: Bench): void {
       writeFileSync(join(root, 'big'), randomBytes(8 * MIB))
       execFileSync('sync', ['-f', `${root}/.`])
     })
+    bench.place.writeOut?.()
     // Some stores count when they write out.
     await expect
       .poll(async () => (await driver.usage(volume)).referencedBytes - before.referencedBytes, { timeout: 15_000 })

@@ -15,6 +15,7 @@ conformance('zfs-fuse', {
   driver: 'zfs',
   missing,
   expected: { cow: true, quota: true, snapshotsNeedFreeze: false },
+  crashRounds: 15,
   async setUp() {
     const pool = await makeZfsPool(1024)
     const dir = join(pool.dir, 'lxc')
@@ -24,6 +25,7 @@ conformance('zfs-fuse', {
       dir,
       pool: { zfsRoot: `${pool.name}/lxc` },
       list: async () => pool.datasets(),
+      writeOut: pool.writeOut,
       tearDown: pool.remove,
     }
   },
