@@ -36,6 +36,7 @@ export default class Compile extends BaseCommand<void> {
     }
     const { compileContainer, writeCompiled } = await import('../compile/write.ts')
     const { settleForStart } = await import('../container/settle.ts')
+    const { settleLimit } = await import('../container/limit.ts')
     if (flags.settings) await attempt(async () => (await import('../compile/settings.ts')).writeSettings(context.paths))
     const fd = flags['to-fd']
     if (fd === undefined) {
@@ -43,7 +44,8 @@ export default class Compile extends BaseCommand<void> {
       for (const name of names) {
         await attempt(async () => {
           await settleForStart(context, name)
-          await writeCompiled(context.paths, name)
+          const { hasLimit } = await writeCompiled(context.paths, name)
+          if (!hasLimit && (await settleLimit(context, name))) await writeCompiled(context.paths, name)
         })
       }
     } else {
@@ -55,7 +57,9 @@ export default class Compile extends BaseCommand<void> {
         const overrides = (flags.define ?? []).map(readDefinition)
         await settleForStart(context, name)
         const options = { overrides, join, ...(flags.rcfile === undefined ? {} : { rcfile: flags.rcfile }) }
-        await writeTo(fd, await compileContainer(context.paths, name, options))
+        const compiled = await compileContainer(context.paths, name, options)
+        const isNow = compiled.hasLimit || !(await settleLimit(context, name, options))
+        await writeTo(fd, isNow ? compiled : await compileContainer(context.paths, name, options))
       })
     }
     this.#tell(errors)

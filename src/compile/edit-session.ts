@@ -17,6 +17,7 @@ export interface EditRequest {
   /** A command line; the file comes after it. */
   readonly editor: string
   readonly lock: ChangeRequest['lock']
+  readonly apply?: NonNullable<ChangeRequest['apply']>
   /** Shows what is wrong before the editor opens again; false: it shall not. */
   readonly goOnAfter: (error: unknown) => Promise<boolean>
 }

@@ -28,6 +28,8 @@ export interface Gathered extends Omit<CompileInput, 'stamps' | 'build' | 'hasSe
   readonly inputs: readonly string[]
   /** While one of these is there, every start asks the compiler anew. */
   readonly mustBeAbsent: readonly string[]
+  /** The record of the root file system, whose limit is not yet what `limits.disk` says. */
+  readonly unsettled?: string
   /** Text of the seccomp policy and where it stands; absent: none. */
   readonly seccomp?: { readonly policy: string; readonly file: string }
 }
@@ -61,13 +63,15 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     loaded,
     ...(guest === undefined ? {} : { guest }),
     ...(rootfs.source === undefined ? {} : { rootfs: rootfs.source }),
+    ...(rootfs.unsettled === undefined ? {} : { unsettled: rootfs.unsettled }),
     fstab: readFstab(loaded),
     fileShares: checkShares(loaded),
     managed: bridges.networks,
     join: options.join ?? {},
     ...(seccomp === undefined ? {} : { seccomp }),
-    // A root file system that is mounted on the host is in no one's way once it is not.
-    mustBeAbsent: [join(containerDir(paths, name), 'host-mounts.json')],
+    // A root file system that is mounted on the host is in no one's way once it is not; a record whose limit is another
+    // than the configuration's is there until a start has the limit applied.
+    mustBeAbsent: [join(containerDir(paths, name), 'host-mounts.json'), ...(rootfs.unsettled === undefined ? [] : [rootfs.unsettled])],
     inputs: [...new Set([...loaded.inputs, recordFile, ...rootfs.inputs, pendingFile, ...bridges.files, ...read])],
   }
 }

@@ -14,6 +14,8 @@ export interface RootfsInput {
   readonly source?: MountSource
   /** Files that it was taken from, or that were looked for. */
   readonly inputs: readonly string[]
+  /** volume.json, where its limit is not what the configuration says. */
+  readonly unsettled?: string
 }
 
 /**
@@ -28,7 +30,9 @@ export function gatherRootfs(paths: Paths, loaded: LoadedConfig, containerDir: s
     const driver = storageDriver(paths, said.driver)
     const made = readVolume(record)
     const isMade = made !== undefined && volumeText(made) === rootfsText(loaded.config)
-    return { source: driver.rootfsPlan(isMade ? made : driver.parse(said.path)), inputs: [record] }
+    const source = driver.rootfsPlan(isMade ? made : driver.parse(said.path))
+    const hasLimit = loaded.config.limits?.disk === (isMade ? made.limitBytes : undefined)
+    return { source, inputs: [record], ...(hasLimit ? {} : { unsettled: record }) }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     throw errorIn(loaded, ['rootfs', 'path'], error.message, { ...(error.hint === undefined ? {} : { hint: error.hint }), cause: error })

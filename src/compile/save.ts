@@ -1,5 +1,6 @@
 /** Writing config.yaml: only when all of it is understood, and then as a whole. */
 import { existsSync, readFileSync } from 'node:fs'
+import type { LoadedConfig } from '../config/loaded.ts'
 import { HostError, NotFoundError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { writeDurable } from '../platform/files.ts'
@@ -23,10 +24,11 @@ export function noContainer(name: string): NotFoundError | HostError {
 
 /** What `config.yaml` would be understood as with this text; the file itself stays as it is.
  *  @throws ConfigError · HostError */
-export function checkConfig(paths: Paths, name: string, text: string): void {
+export function checkConfig(paths: Paths, name: string, text: string): LoadedConfig {
   const gathered = gather(paths, name, { text })
   compileSpec({ ...gathered, stamps: [], build: '', hasSeccompFilter: gathered.seccomp !== undefined })
   if (gathered.seccomp !== undefined) loadAddon(paths.installRoot).compileSeccomp(gathered.seccomp.policy, { file: gathered.seccomp.file })
+  return gathered.loaded
 }
 
 export interface ChangeRequest {
@@ -35,6 +37,15 @@ export interface ChangeRequest {
   readonly lock: () => Promise<Disposable>
   /** The new text; the old one itself: nothing is written. */
   readonly change: (text: string, file: string) => string
+  /** Does at once what needs no start, under the lock; true: the file has the new text by then. */
+  readonly apply?: (edit: Edit) => Promise<boolean>
+}
+
+export interface Edit {
+  readonly before: string
+  readonly after: string
+  /** `after`, with what it includes. */
+  readonly loaded: LoadedConfig
 }
 
 /** Reads, changes, checks and writes under the container's lock. True when the text differs. */
@@ -45,9 +56,11 @@ export async function changeConfig(paths: Paths, request: ChangeRequest): Promis
   const before = readConfigText(paths, name)
   const file = configFile(paths, name)
   const after = request.change(before, file)
-  checkConfig(paths, name, after)
-  if (after !== before) await writeDurable(file, after)
-  return after !== before
+  const loaded = checkConfig(paths, name, after)
+  if (after === before) return false
+  const isWritten = await request.apply?.({ before, after, loaded })
+  if (isWritten !== true) await writeDurable(file, after)
+  return true
 }
 
 /** What to say when a change comes too late for the container that runs. */

@@ -18,6 +18,8 @@ export interface Compiled {
   readonly config: Config
   /** An array of struct sock_filter. */
   readonly seccomp?: Buffer
+  /** Whether the root file system has the limit that `limits.disk` says. */
+  readonly hasLimit: boolean
 }
 
 export interface CompileOptions extends GatherOptions {
@@ -31,7 +33,8 @@ export async function compileContainer(paths: Paths, name: string, options: Comp
   const seccomp = gathered.seccomp
   const filter = seccomp && loadAddon(paths.installRoot).compileSeccomp(seccomp.policy, { file: seccomp.file })
   const spec = compileSpec({ ...gathered, stamps, build: readBuildId(paths.installRoot), hasSeccompFilter: filter !== undefined })
-  return { spec, config: gathered.loaded.config, ...(filter === undefined ? {} : { seccomp: filter }) }
+  const hasLimit = gathered.unsettled === undefined
+  return { spec, config: gathered.loaded.config, hasLimit, ...(filter === undefined ? {} : { seccomp: filter }) }
 }
 
 const MAX_ATTEMPTS = 10
@@ -54,15 +57,16 @@ async function gatherSettled(
 }
 
 /** The cache that `start`, `ls` and others read. Native reads it again when a stamp differs, so it need not be durable. */
-export async function writeCompiled(paths: Paths, name: string, options: CompileOptions = {}): Promise<Spec> {
-  const { spec, seccomp } = await compileContainer(paths, name, options)
+export async function writeCompiled(paths: Paths, name: string, options: CompileOptions = {}): Promise<Compiled> {
+  const compiled = await compileContainer(paths, name, options)
+  const { spec, seccomp } = compiled
   const dir = containerDir(paths, name)
   // The filter first: a spec must never name one that is not there.
   if (seccomp === undefined) rmSync(join(dir, SECCOMP_FILE), { force: true })
   else replace(join(dir, SECCOMP_FILE), seccomp)
   replace(join(dir, 'spec.json'), JSON.stringify(spec))
   await reconcileLeases(paths, { lxcpath: paths.lxcpath, name }, configuredAddresses(spec))
-  return spec
+  return compiled
 }
 
 /** An edited address is what the container's name resolves to from now on. */

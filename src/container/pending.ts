@@ -13,7 +13,7 @@ import { parseYaml } from '../config/document.ts'
 import { findKey, setKey } from '../config/edit.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { assertNever } from '../lib/assert-never.ts'
-import { TslxcError } from '../lib/errors.ts'
+import { HostError, StateError, TslxcError, UsageError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { jsonText, readJson, readTextIfPresent, removeFile, writeJson, writeOrdered } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
@@ -35,8 +35,8 @@ interface Pending {
   readonly command: string
   readonly startedAt: string
   readonly phase: 'preparing' | 'committed'
-  /** By `driver.exchange` when both are of one driver, by `driver.seal`, or by letting go of the old one. */
-  readonly how: 'exchange' | 'seal' | 'switch'
+  /** By `driver.exchange` when both are of one driver, by letting go of the old one; `driver.seal`, `driver.resize` make no other. */
+  readonly how: 'exchange' | 'switch' | 'seal' | 'resize'
   readonly old: Volume
   readonly made: Volume
 }
@@ -106,12 +106,39 @@ export async function sealVolume(context: StoreContext, container: Container, dr
   return await finish(context, container)
 }
 
+/**
+ * Gives a container's root file system, running or not, the limit `limitBytes`, and its record and configuration with it.
+ * The caller holds the container's lock and has settled it. Where the store refuses, nothing is changed.
+ * @param change `config`: text of config.yaml to come with it; absent: the present one
+ */
+export async function resizeInPlace(
+  context: StoreContext,
+  container: Container,
+  old: Volume,
+  change: { readonly limitBytes: number | undefined; readonly config?: string },
+): Promise<Volume> {
+  const { limitBytes: _, ...unlimited } = old
+  const made = { ...unlimited, ...(change.limitBytes === undefined ? {} : { limitBytes: change.limitBytes }) }
+  throwIfAborted(context.signal)
+  const pending = pendingOf(context, { phase: 'committed', how: 'resize', old, made })
+  if (change.config !== undefined) await write(container, { ...pending, phase: 'preparing' })
+  try {
+    if (change.config !== undefined) await writeDurable(join(container.dir, STAGED_CONFIG), change.config)
+    await write(container, pending)
+    return await finish(context, container)
+  } catch (error) {
+    await undo(context, container, pending)
+    throw error
+  }
+}
+
 /** Under the container's lock: makes up for a crash in the middle of a replacement. Whether there was one. */
 export async function settlePending(context: StoreContext, container: Container): Promise<boolean> {
   const pending = await read(container)
   if (pending === undefined) return false
-  if (pending.phase === 'committed') await finish(context, container)
-  else await undo(context, container, pending)
+  if (pending.phase === 'preparing') await undo(context, container, pending)
+  else if (pending.how === 'resize') await resizeAgain(context, container, pending)
+  else await finish(context, container)
   return true
 }
 
@@ -150,8 +177,18 @@ const pendingOf = ({ command }: StoreContext, what: Pick<Pending, 'phase' | 'how
 const write = (container: Container, pending: Pending): Promise<void> => writeJson(join(container.dir, PENDING), pending)
 const read = (container: Container): Promise<Pending | undefined> => readJson<Pending>(join(container.dir, PENDING), PENDING_VERSION)
 
+/** What the store refuses now it refused before: then all is as it was. */
+async function resizeAgain(context: StoreContext, container: Container, pending: Pending): Promise<void> {
+  try {
+    await finish(context, container)
+  } catch (error) {
+    if (!(error instanceof HostError) && !(error instanceof StateError) && !(error instanceof UsageError)) throw error
+    await undo(context, container, pending)
+  }
+}
+
 async function undo({ paths }: StoreContext, container: Container, { how, made }: Pending): Promise<void> {
-  if (how !== 'seal') await driverOf(paths, made).destroy(made)
+  if (how === 'exchange' || how === 'switch') await driverOf(paths, made).destroy(made)
   await removeFile(join(container.dir, STAGED_CONFIG))
   await removeFile(join(container.dir, PENDING))
 }
@@ -188,6 +225,8 @@ async function putIntoPlace(
     case 'seal':
       await driver.seal?.(old, made)
       return { live: made }
+    case 'resize':
+      return { live: await driver.resize(old, made.limitBytes) }
     case 'switch':
       return { live: made, aside: old }
     default:

@@ -24,11 +24,12 @@ const BLOCK = 4096
 export async function resizeImage<V extends Image>(paths: Pick<Paths, 'installRoot'>, image: V, sizeBytes: number | undefined): Promise<V> {
   const { limitBytes: _, ...rest } = image
   if (sizeBytes === undefined) return rest as V
-  const wanted = Math.floor(sizeBytes / BLOCK) * BLOCK
   const now = statSync(image.path).size
+  // Made with a block more than asked for: not every file system shrinks.
+  const wanted = now - sizeBytes > 0 && now - sizeBytes < BLOCK ? now : Math.floor(sizeBytes / BLOCK) * BLOCK
   if (wanted < now) await shrink(paths, image, { from: now, to: wanted })
   else await grow(paths, image, wanted)
-  return { ...image, sizeBytes: wanted, limitBytes: wanted }
+  return { ...image, sizeBytes: wanted, limitBytes: sizeBytes }
 }
 
 /** Also when the file has its size already: a resize may have been broken off in between. */

@@ -9,13 +9,15 @@ import { poolOf, requireRoom } from './lvm-pool.ts'
 import { findVolume, type LogicalVolume, readGroup } from './lvm-report.ts'
 import { lvm } from './lvm-tools.ts'
 
-/** The device is never below what is asked for by more than an extent, nor above it. */
+/** The device differs from what is asked for by less than an extent. */
 export async function resizeVolume(maker: LvmMaker, volume: LvmVolume, sizeBytes: number | undefined): Promise<LvmVolume> {
   const { limitBytes: _, ...unlimited } = volume
   if (sizeBytes === undefined) return unlimited
   const group = await readGroup(volume.vg)
   const now = required(volume, findVolume(group, volume.lv)).sizeBytes
-  const wanted = Math.floor(sizeBytes / group.extentBytes) * group.extentBytes
+  // Made with an extent more than asked for: not every file system shrinks.
+  const isEnough = now - sizeBytes > 0 && now - sizeBytes < group.extentBytes
+  const wanted = isEnough ? now : Math.floor(sizeBytes / group.extentBytes) * group.extentBytes
   if (wanted === 0)
     throw new HostError(`cannot resize '${volume.path}' to ${sizeBytes} bytes: an extent has ${group.extentBytes}`, {
       hint: 'vgs -o vg_extent_size',

@@ -14,11 +14,11 @@ export default class ConfigEdit extends BaseCommand<EditOutcome> {
     const { args, context } = await this.parse(ConfigEdit)
     if (context.environment.editor === 'vi' && !process.stdin.isTTY) throw noTerminal(args.name)
     const { editConfig } = await import('../../compile/edit-session.ts')
-    const { lockExisting } = await import('../../container/settle.ts')
+    const { configChange } = await import('../../container/change-config.ts')
     const { renderError } = await import('../../cli/errors.ts')
     return editConfig(context.paths, {
       name: args.name,
-      lock: () => lockExisting(context, args.name, 'change'),
+      ...configChange(context, args.name),
       editor: context.environment.editor,
       goOnAfter: (error) => {
         context.note(renderError(error, 'config edit', context.logLevel).trimEnd())

@@ -16,12 +16,13 @@ export default class ConfigSet extends BaseCommand<{ readonly changed: boolean; 
     const { args, context } = await this.parse(ConfigSet)
     const { changeConfig, laterNote } = await import('../../compile/save.ts')
     const { setKey } = await import('../../config/edit.ts')
-    const { lockExisting } = await import('../../container/settle.ts')
+    const { configChange } = await import('../../container/change-config.ts')
     const { paths } = context
     const key = args.key.replace(/^lxc\./, '')
     const change = (text: string, file: string): string => setKey(file, text, key, args.value)
-    const changed = await changeConfig(paths, { name: args.name, lock: () => lockExisting(context, args.name, 'change'), change })
-    const note = changed ? laterNote(paths, args.name) : undefined
+    const request = configChange(context, args.name)
+    const changed = await changeConfig(paths, { name: args.name, ...request, change })
+    const note = changed && !request.hasLimited() ? laterNote(paths, args.name) : undefined
     return { changed, ...(note === undefined ? {} : { note }) }
   }
 

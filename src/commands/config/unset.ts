@@ -15,7 +15,7 @@ export default class ConfigUnset extends BaseCommand<{ readonly changed: boolean
     const { args, context } = await this.parse(ConfigUnset)
     const { changeConfig, laterNote } = await import('../../compile/save.ts')
     const { unsetKey } = await import('../../config/edit.ts')
-    const { lockExisting } = await import('../../container/settle.ts')
+    const { configChange } = await import('../../container/change-config.ts')
     const { paths } = context
     const key = args.key.replace(/^lxc\./, '')
     const change = (text: string, file: string): string => {
@@ -23,8 +23,9 @@ export default class ConfigUnset extends BaseCommand<{ readonly changed: boolean
       if (left === undefined) throw new NotFoundError(`'${key}' is not set in '${file}'`)
       return left
     }
-    const changed = await changeConfig(paths, { name: args.name, lock: () => lockExisting(context, args.name, 'change'), change })
-    const note = laterNote(paths, args.name)
+    const request = configChange(context, args.name)
+    const changed = await changeConfig(paths, { name: args.name, ...request, change })
+    const note = request.hasLimited() ? undefined : laterNote(paths, args.name)
     return { changed, ...(note === undefined ? {} : { note }) }
   }
 

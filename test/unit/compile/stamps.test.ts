@@ -48,8 +48,8 @@ describe('a compiled spec is stale', () => {
   it('after an edit within the same tick as the one that was compiled', async () => {
     for (let round = 0; round < 5; round++) {
       write(`uts: { name: a${round} }\n`)
-      const { hostname } = await writeCompiled(paths, 'box')
-      expect(hostname).toBe(`a${round}`)
+      const { spec: compiled } = await writeCompiled(paths, 'box')
+      expect(compiled.hostname).toBe(`a${round}`)
       write(`uts: { name: b${round} }\n`)
       expect(isStale(spec(), await build())).toBe(true)
     }
