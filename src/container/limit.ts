@@ -7,9 +7,9 @@ import { HostError, StateError, UsageError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { lockFile, type Paths } from '../platform/paths.ts'
 import type { Volume } from '../storage/driver.ts'
-import { driverOf, volumeText } from '../storage/index.ts'
+import { driverOf, poolOf, volumeText } from '../storage/index.ts'
 import { resizeInPlace } from './pending.ts'
-import { type Container, containerOf, poolOf, readVolume, type StoreContext } from './store.ts'
+import { type Container, containerOf, readVolume, type StoreContext } from './store.ts'
 
 const LIMIT = ['limits', 'disk'] as const
 
@@ -70,10 +70,9 @@ export async function bringLimit(
   } catch (error) {
     const isRefusal = error instanceof HostError || error instanceof StateError || error instanceof UsageError
     if (!isRefusal || limitBytes === undefined) throw error
-    throw errorIn(loaded, LIMIT, `limits.disk: ${error.message}`, {
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-      cause: error,
-    })
+    // Some file systems want more rights for growing while they are in use.
+    const hint = error.hint ?? (error.code === 'permission' ? `tslxc stop ${container.name}` : undefined)
+    throw errorIn(loaded, LIMIT, `limits.disk: ${error.message}`, { ...(hint === undefined ? {} : { hint }), cause: error })
   }
 }
 

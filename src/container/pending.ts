@@ -123,10 +123,14 @@ export async function resizeInPlace(
   const pending = pendingOf(context, { phase: 'committed', how: 'resize', old, made })
   if (change.config !== undefined) await write(container, { ...pending, phase: 'preparing' })
   try {
-    if (change.config !== undefined) await writeDurable(join(container.dir, STAGED_CONFIG), change.config)
+    if (change.config !== undefined) await writeOrdered(join(container.dir, STAGED_CONFIG), change.config)
     await write(container, pending)
     return await finish(context, container)
   } catch (error) {
+    // The store may have done it already.
+    await driverOf(context.paths, old)
+      .resize(old, old.limitBytes)
+      .catch(() => undefined)
     await undo(context, container, pending)
     throw error
   }

@@ -1,7 +1,8 @@
 /** `resize`: another limit for a container's root file system, in its store, its record and its configuration. */
 import { setKey, unsetKey } from '../config/edit.ts'
 import { HostError, StateError, UsageError } from '../lib/errors.ts'
-import { parseSize, printSize } from '../lib/units.ts'
+import { parseSize, printSize, printSizeRounded } from '../lib/units.ts'
+import { writeDurable } from '../platform/files.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Usage, Volume } from '../storage/driver.ts'
 import { driverOf, volumeText } from '../storage/index.ts'
@@ -44,12 +45,13 @@ export async function resizeContainer(context: StoreContext, name: string, size:
   const before = volume.limitBytes ?? usage.limitBytes
   const wanted = wish === undefined ? undefined : wantedBytes(name, wish, before)
   const text = wish === undefined ? undefined : withLimit(paths, container, wanted)
-  if (wanted !== undefined) await requireRoom(name, wanted, { usage, before })
+  if (wanted !== undefined) requireRoom(name, wanted, { usage, before })
   const loaded = loadOwnConfig(paths, container, text === undefined ? {} : { text })
   const made = await bringLimit(context, container, loaded, text).catch((error: unknown) => {
     throw refusal(name, error)
   })
-  if (made === undefined && text !== undefined) await writeText(container, text)
+  // The store has it already: the configuration alone was behind.
+  if (made === undefined && text !== undefined && text !== readOwnText(container)) await writeDurable(container.configFile, text)
   return report(name, volume, { before, made: made ?? volume, usage, changed: made !== undefined })
 }
 
@@ -100,11 +102,10 @@ interface Room {
 }
 
 /** Said with numbers before anything is touched; what a store counts besides the data, it says itself. */
-async function requireRoom(name: string, wanted: number, { usage, before }: Room): Promise<void> {
+function requireRoom(name: string, wanted: number, { usage, before }: Room): void {
   // What stands below an overlay is nobody's, and not counted.
   const held = Math.min(usage.usedBytes, usage.referencedBytes)
   if (wanted >= held || (before !== undefined && wanted >= before)) return
-  const { printSizeRounded } = await import('../lib/units.ts')
   throw new HostError(`cannot resize '${name}' to ${printSizeRounded(wanted)}: it holds ${printSizeRounded(held)}`, {
     code: 'no-space',
     hint: `tslxc df ${name}`,
@@ -116,16 +117,13 @@ function refusal(name: string, error: unknown): unknown {
   if (!(error instanceof Error) || !('place' in error)) return error
   const { hint, cause, message } = error as Error & { readonly hint?: string }
   const reason = cause instanceof Error ? cause.message : message.replace(/^.*?limits\.disk: /, '')
-  const Class = cause instanceof StateError ? undefined : HostError
+  const what = `cannot resize '${name}': ${reason}`
   const options = { ...(hint === undefined ? {} : { hint }), cause }
-  if (Class === undefined) return new StateError('running', `cannot resize '${name}': ${reason}`, options)
-  const code = cause instanceof HostError && cause.code === 'no-space' ? { code: 'no-space' as const } : {}
-  return new HostError(`cannot resize '${name}': ${reason}`, { ...options, ...code })
-}
-
-async function writeText({ configFile }: Container, text: string): Promise<void> {
-  const { writeDurable } = await import('../platform/files.ts')
-  if (readOwnText({ configFile } as Container) !== text) await writeDurable(configFile, text)
+  if (cause instanceof StateError) return new StateError('running', what, options)
+  return new HostError(what, {
+    ...options,
+    ...(cause instanceof HostError && cause.code === 'no-space' ? { code: 'no-space' as const } : {}),
+  })
 }
 
 interface Outcome {

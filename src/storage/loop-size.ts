@@ -14,6 +14,11 @@ interface Image extends Volume {
   readonly sizeBytes?: number
 }
 
+interface Sizes {
+  readonly from: number
+  readonly to: number
+}
+
 const BLOCK = 4096
 
 /**
@@ -28,30 +33,31 @@ export async function resizeImage<V extends Image>(paths: Pick<Paths, 'installRo
   // Made with a block more than asked for: not every file system shrinks.
   const wanted = now - sizeBytes > 0 && now - sizeBytes < BLOCK ? now : Math.floor(sizeBytes / BLOCK) * BLOCK
   if (wanted < now) await shrink(paths, image, { from: now, to: wanted })
-  else await grow(paths, image, wanted)
+  else await grow(paths, image, { from: now, to: wanted })
   return { ...image, sizeBytes: wanted, limitBytes: sizeBytes }
 }
 
 /** Also when the file has its size already: a resize may have been broken off in between. */
-async function grow(paths: Pick<Paths, 'installRoot'>, image: Image, wanted: number): Promise<void> {
-  await truncate(image.path, wanted)
+async function grow(paths: Pick<Paths, 'installRoot'>, image: Image, size: Sizes): Promise<void> {
+  await truncate(image.path, size.to)
   loadAddon(paths.installRoot).refreshLoopSize(image.path)
   const source = { kind: 'loop', file: image.path, type: image.fstype } as const
   try {
-    await withDetachedMount(paths, source, (root) => growFilesystem(paths, root, wanted))
+    await withDetachedMount(paths, source, (root) => growFilesystem(paths, root, size.to))
   } catch (error) {
     // Root without CAP_SYS_RESOURCE, as in some containers, may not while it is mounted. ext4's EXT4_IOC_RESIZE_FS
     const isRefused = error instanceof HostError && error.code === 'permission'
-    if (!isRefused || loadAddon(paths.installRoot).loopDeviceOf(image.path) !== undefined) throw error
+    if (!isRefused) throw error
+    if (loadAddon(paths.installRoot).loopDeviceOf(image.path) !== undefined) {
+      await truncate(image.path, size.from)
+      loadAddon(paths.installRoot).refreshLoopSize(image.path)
+      throw error
+    }
     await growUnmounted(image.path, image.fstype === 'auto' ? await fstypeOf(image.path) : image.fstype)
   }
 }
 
-async function shrink(
-  paths: Pick<Paths, 'installRoot'>,
-  image: Image,
-  size: { readonly from: number; readonly to: number },
-): Promise<void> {
+async function shrink(paths: Pick<Paths, 'installRoot'>, image: Image, size: Sizes): Promise<void> {
   const what = `cannot shrink '${image.path}' from ${printSizeRounded(size.from)} to ${printSizeRounded(size.to)}`
   const device = loadAddon(paths.installRoot).loopDeviceOf(image.path)
   if (device !== undefined) throw new StateError('running', `${what}: it is in use on ${device}`, { hint: `findmnt ${device}` })
