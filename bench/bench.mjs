@@ -92,6 +92,6 @@ try {
     `for n in $(ls ${context.lxcpath}); do lxc-stop -k -P ${context.lxcpath} -n $n; done; ${context.tslxc} ls -1 --active | xargs -r ${context.tslxc} stop -k`,
   )
   tryRun(`umount /etc/subuid /etc/subgid; umount -l ${context.work}/* 2>/dev/null`)
-  rmSync(context.work, { recursive: true, force: true })
+  rmSync(context.work, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 }
 process.exit(failed ? 1 : 0)
