@@ -9,6 +9,7 @@ const ASKING = [
   { name: 'version', value: 'none' },
 ]
 
+const STORAGE = 'dir overlay btrfs zfs lvm loop best'.split(' ')
 const LEVELS = 'FATAL ALERT CRIT ERROR WARN NOTICE INFO DEBUG TRACE'.split(' ')
 
 /** Words that an option takes, by its name. */
@@ -18,6 +19,9 @@ const choicesOf = (root) => ({
   ),
   state: 'STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED'.split(' '),
   logpriority: LEVELS,
+  bdev: STORAGE,
+  backingstorage: STORAGE,
+  fstype: 'ext4 xfs btrfs'.split(' '),
 })
 
 /** Returns file names below completion/ and texts. */

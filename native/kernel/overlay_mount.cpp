@@ -78,8 +78,8 @@ std::string beneath(const std::string &parent, const std::string &path) {
 	return start == std::string::npos ? "." : path.substr(start);
 }
 
-/** A clone of the directory above all layers, where they are of one mount: a tenth of a millisecond for each that has one of its own. Empty:
- *  it can't be idmapped. */
+/** A clone of the directory above all layers, where they are of one mount: a tenth of a millisecond for each that has one of its own.
+ * Empty: it can't be idmapped. */
 Fd clone_above(const MountSource &source, const MountOwner &owner, std::string &parent) {
 	parent = source.lowers.front();
 	for (const std::string &layer : source.lowers) {
@@ -105,7 +105,8 @@ Fd open_in_clone(const Fd &clone, const std::string &parent, const std::string &
 	how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 	Fd fd(sys::openat2(clone.get(), beneath(parent, path).c_str(), &how));
 	const Fd direct = open_layer(AT_FDCWD, path, path);
-	struct stat seen {}, wanted {};
+	struct stat seen {
+	}, wanted{};
 	if (!fd || ::fstat(fd.get(), &seen) < 0 || ::fstat(direct.get(), &wanted) < 0 || seen.st_dev != wanted.st_dev ||
 		seen.st_ino != wanted.st_ino) {
 		return {};
@@ -221,7 +222,8 @@ void check_writable(int mount_fd, const MountSource &source, const MountFlags &f
 	if (source.upper.empty() || (flags.set & MOUNT_ATTR_RDONLY) != 0 || ::fstatvfs(mount_fd, &info) < 0 || (info.f_flag & ST_RDONLY) == 0) {
 		return;
 	}
-	throw_error("host", cat(describe(source), ": it came up read-only, for the file system there can't keep the changed files of an overlay"),
+	throw_error("host",
+				cat(describe(source), ": it came up read-only, for the file system there can't keep the changed files of an overlay"),
 				cat("move ", source.upper, " to ext4, xfs or btrfs"));
 }
 
@@ -235,7 +237,8 @@ std::string mount_options(const Layers &layers) {
 			options += cat(",lowerdir+=", fd_path(lower));
 		}
 	}
-	return layers.upper ? cat(options, ',', upper_options, ",upperdir=", fd_path(layers.upper), ",workdir=", fd_path(layers.work)) : options;
+	return layers.upper ? cat(options, ',', upper_options, ",upperdir=", fd_path(layers.upper), ",workdir=", fd_path(layers.work))
+						: options;
 }
 
 Fd mount_layers(const Layers &layers, const MountFlags &flags, const MountOwner &owner) {

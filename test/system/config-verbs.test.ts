@@ -36,7 +36,8 @@ describe('system settings', () => {
 
   it('config KEY', async () => {
     expect(await config('lxc.lxcpath')).toMatchObject({ code: 0, stdout: `${root.lxcpath}\n` })
-    expect(await config('lxc.bdev.lvm.vg')).toMatchObject({ code: 0, stdout: 'lxc.bdev.lvm.vg is not set.\n' })
+    expect(await config('lxc.bdev.lvm.vg')).toMatchObject({ code: 0, stdout: 'lxc\n' })
+    expect(await config('lxc.cgroup.pattern')).toMatchObject({ code: 0, stdout: 'lxc.cgroup.pattern is not set.\n' })
     expect(await config('lxc.nope')).toMatchObject({ code: 1, stdout: 'Unknown configuration item: lxc.nope\n' })
   })
 })
