@@ -54,7 +54,13 @@ void grow_xfs(int fd, std::uint64_t bytes) {
 	}
 }
 
-void grow_btrfs(int fd) {
+void grow_btrfs(int fd, std::uint64_t bytes) {
+	// fs/btrfs/ioctl.c refuses with EINVAL alone.
+	constexpr std::uint64_t mebibyte = 1 << 20, smallest = 256 * mebibyte;
+	if (bytes < smallest) {
+		throw_error("host", cat("cannot resize to ", std::to_string(bytes / mebibyte), " MiB: btrfs can't be resized below 256 MiB"),
+		            "make it 256 MiB or larger");
+	}
 	btrfs_ioctl_vol_args arguments{};
 	std::strcpy(arguments.name, "max");
 	const int result = ::ioctl(fd, BTRFS_IOC_RESIZE, &arguments);
@@ -80,7 +86,9 @@ void grow(const std::string &root, std::uint64_t bytes) {
 		grow_xfs(fd.get(), bytes);
 		break;
 	case btrfs_magic:
-		grow_btrfs(fd.get());
+		if (status.f_blocks * static_cast<std::uint64_t>(status.f_bsize) < bytes) {
+			grow_btrfs(fd.get(), bytes);
+		}
 		break;
 	default:
 		throw_error("host", cat("cannot grow '", root, "': it is not ext4, xfs or btrfs"));

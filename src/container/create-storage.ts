@@ -7,9 +7,10 @@ import { ExistsError, HostError, UsageError } from '../lib/errors.ts'
 import { printSize } from '../lib/units.ts'
 import type { StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
 import { copyVolume } from '../storage/generic.ts'
-import { driverOf } from '../storage/index.ts'
+import { driverOf, poolOf } from '../storage/index.ts'
 import { type ConfigLayer, draftConfig } from './build-config.ts'
 import { chooseStorage, type PassedOver, type StorageChoice, type StorageWish } from './choose-storage.ts'
+import { type DeviceSizes, deviceSizes } from './device-size.ts'
 import { type PreparedTemplate, type Surroundings, withTemplateImage } from './images.ts'
 import { withPoolImage } from './pool-image.ts'
 import { containerOf, rootfsRef } from './store.ts'
@@ -88,25 +89,35 @@ interface RootfsSource {
   readonly prepared: PreparedTemplate
 }
 
+type CachedImage = Parameters<Parameters<typeof withTemplateImage>[2]>[0]
+type SizedPlan = RootfsPlan & { readonly sizes?: DeviceSizes }
+
 /** A clone of the image where that shares its content, else a copy; with its limit. */
 export async function makeVolume(creation: Creation, around: Surroundings, { storage, prepared }: RootfsSource): Promise<Volume> {
-  const { driver, at, limitBytes } = storage
-  const volume = await withTemplateImage(around, prepared, async (image) => {
-    const own = image.volume.driver === driver.name
-    if (!storage.cow || own) return await copy(creation, around, storage, image.volume)
-    return await withPoolImage(around, storage, image, async (pooled) => {
-      // A device that is larger than the new one shall be can't be its source.
-      if ((pooled.limitBytes ?? 0) > (at.pool.sizeBytes ?? Number.MAX_SAFE_INTEGER))
-        return await copy(creation, around, storage, image.volume)
-      await creation.willMake(await driver.locate(at))
-      return await driver.clone(pooled, at, { signal: around.signal })
-    })
+  return await withTemplateImage(around, prepared, async (image) => {
+    const { driver, at, limitBytes } = storage
+    const sizes = await deviceSizes(driver, at, image)
+    const sized = sizes === undefined ? storage : { ...storage, sizes, at: { ...at, pool: { ...at.pool, sizeBytes: sizes.volume } } }
+    const isClone = storage.cow && image.volume.driver !== driver.name
+    const volume = await (isClone ? cloneImage : copy)(creation, around, sized, image)
+    if (limitBytes !== undefined) return limitBytes === volume.limitBytes ? volume : await driver.resize(volume, limitBytes)
+    if (sizes === undefined || (poolOf(volume).sizeBytes ?? sizes.volume) >= sizes.volume) return volume
+    // A size is no limit of the configuration's.
+    const { limitBytes: _, ...grown } = await driver.resize(volume, sizes.volume)
+    return grown
   })
-  const wanted = limitBytes ?? (volume.limitBytes === undefined ? undefined : at.pool.sizeBytes)
-  return wanted === undefined || wanted === volume.limitBytes ? volume : await driver.resize(volume, wanted)
 }
 
-async function copy(creation: Creation, around: Surroundings, { driver, at }: RootfsPlan, image: Volume): Promise<Volume> {
+async function cloneImage(creation: Creation, around: Surroundings, { driver, at, sizes }: SizedPlan, image: CachedImage): Promise<Volume> {
+  const { sizeBytes: _, ...elsewhere } = at.pool
+  const pool = sizes === undefined ? elsewhere : { ...elsewhere, sizeBytes: sizes.image }
+  return await withPoolImage(around, { driver, pool }, image, async (pooled) => {
+    await creation.willMake(await driver.locate(at))
+    return await driver.clone(pooled, at, { signal: around.signal })
+  })
+}
+
+async function copy(creation: Creation, around: Surroundings, { driver, at }: RootfsPlan, { volume: image }: CachedImage): Promise<Volume> {
   const { paths, signal, onStep } = around
   onStep({ text: 'copying the root file system' })
   await creation.willMake(await driver.locate(at))

@@ -125,8 +125,8 @@ async function removeOne(around: Surroundings, { name, volume }: PoolImage): Pro
 
 /** An image of another content is another one: the clones of the old stay what they are. */
 function nameOf({ driver, pool }: Store, { fingerprint, digest }: Image): string {
-  const { zfsRoot, vg, thinPool, fstype } = pool
-  const where = JSON.stringify({ zfsRoot, vg, thinPool, fstype })
+  const { zfsRoot, vg, thinPool, fstype, sizeBytes } = pool
+  const where = JSON.stringify({ zfsRoot, vg, thinPool, fstype, sizeBytes })
   const suffix = where === '{}' ? '' : `-${createHash('sha256').update(where).digest('hex').slice(0, DIGITS)}`
   return `${fingerprint}-${digest.slice(0, DIGITS)}-${driver.name}${suffix}`
 }

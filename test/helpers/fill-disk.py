@@ -9,9 +9,10 @@ os.setgroups([])
 os.setgid(1000)
 os.setuid(1000)
 try:
+    random = os.urandom(1 << 20)
     with open(sys.argv[2], "wb", buffering=0) as f:
         for i in range(int(sys.argv[3])):
-            piece = os.urandom(1 << 20)
+            piece = random
             while piece:
                 piece = piece[f.write(piece):]
             if i % 4 == 3:

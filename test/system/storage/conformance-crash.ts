@@ -5,10 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Volume } from '../../../src/storage/driver.ts'
-import { helperFile, repositoryRoot } from '../../helpers/addon.ts'
+import { repositoryRoot } from '../../helpers/addon.ts'
+import { bundleHelper } from '../../helpers/bundle.ts'
 import { type Bench, besides, entriesIn, get, manifest, put } from '../../helpers/storage-place.ts'
 
 const ROUNDS = 30
@@ -17,14 +17,21 @@ const SHARE = 3
 
 export function crashes(bench: Bench): void {
   const { crashRounds: rounds = ROUNDS } = bench.fixture
+  // In the virtual machine bundling takes minutes: there it is made before.
+  const { TSLXC_STORAGE_CHILD: ready } = process.env
   let bundle = ''
+  let file = ready ?? ''
   beforeAll(async () => {
+    if (ready !== undefined) return
     bundle = mkdtempSync('/var/tmp/tslxc-test-')
-    await buildChild(join(bundle, 'child.mjs'))
+    file = join(bundle, 'child.mjs')
+    await bundleHelper('storage-child.ts', file)
   })
-  afterAll(() => rmSync(bundle, { recursive: true, force: true }))
+  afterAll(() => {
+    if (bundle !== '') rmSync(bundle, { recursive: true, force: true })
+  })
   const start = (verb: string, ...args: readonly unknown[]) =>
-    startChild(join(bundle, 'child.mjs'), {
+    startChild(file, {
       root: bench.place.paths.root,
       installRoot: repositoryRoot,
       driver: bench.fixture.driver,
@@ -80,17 +87,6 @@ export function crashes(bench: Bench): void {
 const fillSome = (bench: Bench, volume: Volume): Promise<void> =>
   bench.driver.withMounted(volume, async (root) => {
     for (let i = 0; i < 1000; i++) writeFileSync(join(root, `file-${i}`), String(i).repeat(2000))
-  })
-
-const buildChild = (outfile: string) =>
-  build({
-    entryPoints: [helperFile('storage-child.ts')],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    banner: { js: "import { createRequire as __makeRequire } from 'node:module'; const require = __makeRequire(import.meta.url)" },
   })
 
 interface Child {

@@ -1,62 +1,93 @@
-/** In the virtual machine: containers on logical volumes. `box` was made with its root file system in a directory. */
-import { execFileSync } from 'node:child_process'
+/** In the virtual machine: containers on logical volumes, by the program. Each of its commands takes seconds here. */
+import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { makePaths } from '../../../src/platform/paths.ts'
 import type { Volume } from '../../../src/storage/driver.ts'
-import { copyVolume } from '../../../src/storage/generic.ts'
-import { driverOf, storageDriver } from '../../../src/storage/index.ts'
+import { driverOf } from '../../../src/storage/index.ts'
 import { repositoryRoot } from '../../helpers/addon.ts'
 
-const paths = makePaths({ root: process.env.TSLXC_ROOT ?? '', installRoot: repositoryRoot })
-const driver = storageDriver(paths, 'lvm')
-const dir = join(process.env.TSLXC_ROOT ?? '', 'var/lib/tslxc/box')
-const tslxc = (...args: string[]) => execFileSync(join(repositoryRoot, 'dist/tslxc'), args, { encoding: 'utf8' })
-const inside = (script: string) => tslxc('attach', 'box', '--', 'sh', '-c', script)
-const recorded = (file: string) => (JSON.parse(readFileSync(join(dir, file), 'utf8')) as { volume: Volume }).volume
+const root = process.env.TSLXC_ROOT ?? ''
+const paths = makePaths({ root, installRoot: repositoryRoot })
+const program = join(repositoryRoot, 'dist/tslxc')
+const tslxc = (...args: string[]) => execFileSync(program, args, { encoding: 'utf8' })
+const inside = (name: string, script: string) => spawnSync(program, ['attach', name, '--', 'sh', '-c', script], { encoding: 'utf8' })
+const created = (name: string, ...storage: string[]): unknown =>
+  JSON.parse(tslxc('create', name, '-t', 'busybox', '-f', join(root, 'box.yaml'), '--json', ...storage))
+const recorded = (file: string) => (JSON.parse(readFileSync(join(root, 'var/lib/tslxc', file), 'utf8')) as { volume: Volume }).volume
+const read = (volume: Volume, file: string) =>
+  driverOf(paths, volume).withMounted(volume, async (at) => readFileSync(join(at, file), 'utf8'), { readOnly: true })
+/** `NAME` or `NAME ORIGIN`, sorted. */
+const volumes = (vg: string) =>
+  execFileSync('lvs', ['--noheadings', '-o', 'lv_name,origin', vg], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().replace(/\s+/, ' '))
+    .map((line) => line.replaceAll(/image-[0-9a-f-]+/g, 'IMAGE'))
+    .sort()
 
-describe('a container on a thin volume', () => {
-  beforeAll(async () => {
-    const at = { dir, name: 'rootfs.lvm', label: 'box', pool: { sizeBytes: 64 << 20 } }
-    const volume = await copyVolume(paths, recorded('volume.json'), { driver, at })
-    writeFileSync(join(dir, 'volume.json'), JSON.stringify({ version: 1, volume }))
-    const config = join(dir, 'config.yaml')
-    writeFileSync(config, readFileSync(config, 'utf8').replace(/dir:\S+\/rootfs/, `lvm:${volume.path}`))
-  })
-  afterAll(async () => {
-    tslxc('stop', '-k', 'box')
-    await driver.destroy(recorded('volume.json'))
-  })
+describe('containers on thin volumes', () => {
+  afterAll(() => tslxc('image', 'rm', '--all'))
 
-  it('starts, unprivileged, with its own ids', async () => {
-    tslxc('start', 'box')
-    expect(inside('grep " / " /proc/self/mounts')).toMatch(/^\/dev\/(mapper\/lxc-box|lxc\/box) \/ ext4 /)
-    expect(inside('cat /proc/self/uid_map')).not.toMatch(/^ *0 +0 /)
-    expect(inside('touch /root/file && stat -c %u:%g /root/file')).toBe('0:0\n')
-  })
-
-  it('is snapshotted while it runs, with what it has just written', async () => {
-    inside('echo first > /root/file')
-    tslxc('snapshot', 'box')
-    inside('echo second > /root/file')
-    const snapshot = recorded('snaps/snap0/volume.json')
-    expect(snapshot).toMatchObject({ driver: 'lvm', lv: 'box+snap0' })
-    const read = (volume: Volume) =>
-      driverOf(paths, volume).withMounted(volume, async (root) => readFileSync(join(root, 'root/file'), 'utf8'), { readOnly: true })
-    expect(await read(snapshot)).toBe('first\n')
-    tslxc('stop', '-k', 'box')
-    tslxc('snapshot', '-r', 'snap0', 'box')
-    expect(await read(recorded('volume.json'))).toBe('first\n')
-    tslxc('start', 'box')
-    expect(inside('cat /root/file')).toBe('first\n')
-    tslxc('snapshot', '-d', 'snap0', 'box')
-    expect(execFileSync('lvs', ['--noheadings', '-o', 'lv_name', 'lxc'], { encoding: 'utf8' }).trim().split(/\s+/)).toEqual(['box', 'lxc'])
+  it('are clones of the image, which best finds to be the thing', () => {
+    expect(created('web', '-B', 'best')).toMatchObject({
+      storage: { driver: 'lvm', why: expect.any(String), passedOver: [{ driver: 'btrfs' }, { driver: 'zfs' }] },
+    })
+    expect(volumes('lxc')).toEqual(['IMAGE', 'lxc', 'web IMAGE'])
   })
 
-  it('grows while it runs', async () => {
-    const grown = await driver.resize(recorded('volume.json'), 128 << 20)
-    writeFileSync(join(dir, 'volume.json'), JSON.stringify({ version: 1, volume: grown }))
-    expect(Number(inside('df -k / | tail -n 1').split(/\s+/)[1])).toBeGreaterThan(100_000)
+  it('start, unprivileged, with their own ids', () => {
+    tslxc('start', 'web')
+    expect(inside('web', 'grep " / " /proc/self/mounts').stdout).toMatch(/^\/dev\/(mapper\/lxc-web|lxc\/web) \/ ext4 /)
+    expect(inside('web', 'cat /proc/self/uid_map').stdout).not.toMatch(/^ *0 +0 /)
+    expect(inside('web', 'touch /root/file && stat -c %u:%g /root/file').stdout).toBe('0:0\n')
+  })
+
+  it('grow while they run', async () => {
+    const file = join(root, 'var/lib/tslxc/web/volume.json')
+    const volume = recorded('web/volume.json')
+    writeFileSync(file, JSON.stringify({ version: 1, volume: await driverOf(paths, volume).resize(volume, 1536 << 20) }))
+    expect(Number(inside('web', 'df -k / | tail -n 1').stdout.split(/\s+/)[1])).toBeGreaterThan(1_200_000)
+  })
+
+  it('are snapshotted while they run, with what was just written, and copied, which shares blocks', async () => {
+    inside('web', 'echo first > /root/file')
+    tslxc('snapshot', 'web')
+    inside('web', 'echo second > /root/file')
+    const snapshot = recorded('web/snaps/snap0/volume.json')
+    expect(snapshot).toMatchObject({ driver: 'lvm', lv: 'web+snap0' })
+    expect(await read(snapshot, 'root/file')).toBe('first\n')
+    tslxc('copy', '-a', '-s', 'web', 'db')
+    expect(await read(recorded('db/volume.json'), 'root/file')).toBe('second\n')
+    expect(volumes('lxc')).toEqual(['IMAGE', 'db web', 'lxc', 'web IMAGE', 'web+snap0 web'])
+    tslxc('stop', '-k', 'web')
+    tslxc('snapshot', '-r', 'snap0', 'web')
+    tslxc('start', 'web')
+    expect(inside('web', 'cat /root/file').stdout).toBe('first\n')
+    tslxc('destroy', '-f', '-s', 'web')
+    expect(await read(recorded('db/volume.json'), 'root/file')).toBe('second\n')
+    tslxc('destroy', 'db')
+    expect(volumes('lxc')).toEqual(['IMAGE', 'lxc'])
+  })
+
+  it('survive that their pool runs full while they write', () => {
+    execFileSync('lvcreate', ['-qq', '--yes', '-L', '64M', '--errorwhenfull', 'y', '-T', 'small/data'])
+    created('full', '-B', 'lvm', '--vgname', 'small', '--thinpool', 'data', '--fssize', '128M')
+    tslxc('start', 'full')
+    const write = (mebibytes: number) => inside('full', `dd if=/dev/zero of=/root/big bs=1M count=${mebibytes} conv=fsync`)
+    expect(write(90)).toMatchObject({ status: 1, stderr: expect.stringMatching(/error|read-only/i) })
+    expect(inside('full', 'echo alive').stdout).toBe('alive\n')
+    const { status, stderr } = spawnSync(program, ['snapshot', 'full'], { encoding: 'utf8' })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/'small\/data' is too full: 100 % of its data[\s\S]*hint: lvextend -L \+10G small\/data/),
+    })
+    execFileSync('lvextend', ['-qq', '-L', '+128M', 'small/data'])
+    tslxc('stop', '-k', 'full')
+    tslxc('start', 'full')
+    expect(write(20)).toMatchObject({ status: 0 })
+    tslxc('destroy', '-f', 'full')
+    expect(volumes('small')).toEqual(['IMAGE', 'data'])
   })
 })

@@ -1,7 +1,6 @@
-/** In the virtual machine: the conformance suite on LVM, and on directories of an xfs with project quota. */
+/** In the virtual machine: the conformance suite on LVM. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { makePaths } from '../../../src/platform/paths.ts'
 import { repositoryRoot } from '../../helpers/addon.ts'
 import type { Fixture } from '../../helpers/storage-place.ts'
@@ -40,28 +39,3 @@ conformance('thin ext4', onLvm({ vg: 'lxc', fstype: 'ext4', mebibytes: 64 }))
 conformance('thin xfs', onLvm({ vg: 'lxc', fstype: 'xfs', mebibytes: 304 }))
 conformance('thin btrfs', onLvm({ vg: 'lxc', fstype: 'btrfs', mebibytes: 320 }))
 conformance('thick ext4', onLvm({ vg: 'thick', fstype: 'ext4', mebibytes: 64 }))
-
-conformance('dir on xfs', {
-  driver: 'dir',
-  expected: { cow: true, quota: true, snapshotsNeedFreeze: true },
-  leaves: { writableSnapshots: 'a directory has no flag for it', writableMounts: 'the directory itself is handed out' },
-  async setUp() {
-    const mount = mkdtempSync('/tmp/xfs-')
-    execFileSync('lvcreate', ['-qq', '--yes', '-V', '400M', '-T', 'lxc/lxc', '-n', 'quota'])
-    execFileSync('mkfs.xfs', ['-q', '/dev/lxc/quota'])
-    execFileSync('mount', ['-o', 'prjquota', '/dev/lxc/quota', mount])
-    const dir = join(mount, 'owners')
-    mkdirSync(dir, { mode: 0o700 })
-    return {
-      paths: makePaths({ root: dir, installRoot: repositoryRoot }),
-      dir,
-      pool: {},
-      list: async () => [],
-      async tearDown() {
-        execFileSync('umount', [mount])
-        rmdirSync(mount)
-        execFileSync('lvremove', ['-qq', '-y', 'lxc/quota'])
-      },
-    }
-  },
-})

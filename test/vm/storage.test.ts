@@ -1,8 +1,9 @@
-/** LVM, and project quota of xfs, for which this machine's kernel may lack what is needed: one boot, in it test/vm/guest-storage.sh. */
+/** LVM and project quota, for which this machine's kernel may lack what is needed: one boot, in it test/vm/guest-storage.sh. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { bundleHelper } from '../helpers/bundle.ts'
 import { type Findings, Machine, whyNoMachine } from '../helpers/machine.ts'
 import { needs } from '../helpers/needs.ts'
 import { checkout } from '../helpers/program.ts'
@@ -13,6 +14,29 @@ interface GuestTest {
   readonly failureMessages: readonly string[]
 }
 
+interface Account {
+  readonly usedBytes: number
+  readonly limitBytes?: number
+  readonly entries?: number
+}
+
+/** See test/helpers/quota-child.ts. */
+interface QuotaFound {
+  readonly probe: unknown
+  readonly before: Account
+  readonly small: string
+  readonly tooBig: string
+  readonly projects: readonly number[]
+  readonly clone: string
+  readonly below: unknown
+  readonly grown: number
+  readonly fits: string
+  readonly after: Account
+  readonly unlimited: Account
+  readonly left: readonly (Account | null)[]
+}
+
+const MIB = 1 << 20
 const missing = whyNoMachine()
 const machine = new Machine()
 let found: Findings
@@ -22,6 +46,7 @@ let tests: readonly GuestTest[] = []
 async function bundle(): Promise<void> {
   const outdir = join(checkout, 'test-results/guest')
   mkdirSync(outdir, { recursive: true })
+  for (const name of ['quota-child', 'storage-child']) await bundleHelper(`${name}.ts`, join(outdir, `${name}.mjs`))
   await build({
     entryPoints: [join(checkout, 'test/vm/guest/storage.ts')],
     outfile: join(outdir, 'storage.mjs'),
@@ -38,7 +63,7 @@ describe('storage in the machine', () => {
     if (missing !== undefined) return
     await bundle()
     await machine.create('box', 'net: [{ type: empty }]\n', '-t', 'busybox')
-    found = await machine.run('v2', 'guest-storage.sh', ['3G', '1G', '512M'])
+    found = await machine.run('v2', 'guest-storage.sh', ['3G', '1G', '512M', '256M', '400M'])
     const report = JSON.parse(found.ok('report')) as { testResults: readonly { assertionResults: readonly GuestTest[] }[] }
     tests = report.testResults.flatMap(({ assertionResults }) => assertionResults)
   })
@@ -51,9 +76,8 @@ describe('storage in the machine', () => {
     ['thin xfs', 2],
     ['thin btrfs', 2],
     ['thick ext4', 2],
-    ['dir on xfs', 1],
     ['faults of LVM', 6],
-    ['a container on a thin volume', 3],
+    ['containers on thin volumes', 5],
   ])('%s', (group, atLeast) => {
     const ran = tests.filter(({ fullName, status }) => fullName.startsWith(`${group} `) && status !== 'skipped' && status !== 'pending')
     expect(
@@ -69,5 +93,22 @@ describe('storage in the machine', () => {
         .split('\n')
         .map((line) => line.trim().replace(/ +/, '/')),
     ).toEqual(['lxc/lxc'])
+  })
+
+  it.each(['ext4', 'xfs'])('limits directories on %s, each by a project of its own, and gives it back', (fstype) => {
+    const seen = JSON.parse(found.ok(`quota on ${fstype}`)) as QuotaFound
+    expect(seen.probe).toMatchObject({ usable: true, quota: true })
+    expect(seen.before.usedBytes).toBeGreaterThanOrEqual(3 * MIB)
+    expect(seen.before.limitBytes).toBe(24 * MIB)
+    expect(seen.small).toBe('ok')
+    expect(seen.tooBig).toMatch(/^(EDQUOT|ENOSPC)$/)
+    expect(new Set(seen.projects).size).toBe(2)
+    expect(seen.clone).toBe('ok')
+    expect(seen.below).toMatchObject({ code: 'no-space', message: expect.stringMatching(/to 2\.00 MiB: it holds \d/) })
+    expect(seen.grown).toBe(seen.projects[0])
+    expect(seen.fits).toBe('ok')
+    expect(seen.after).toMatchObject({ limitBytes: 64 * MIB })
+    expect(seen.unlimited.limitBytes).toBeUndefined()
+    for (const account of seen.left) expect(account ?? { usedBytes: 0, limitBytes: 0 }).toMatchObject({ usedBytes: 0, limitBytes: 0 })
   })
 })
