@@ -190,6 +190,27 @@ describe('btrfs', () => {
   })
 })
 
+describe('loop', () => {
+  it('clones an image of the usual size, and makes it as large as was asked for', async () => {
+    const lxc = join(pool.dir, 'lxc')
+    const made = await create('large', '-B', 'loop', '--fssize', '2G', '-P', lxc)
+    expect(copies(lxc)).toContainEqual(expect.stringMatching(/-loop-/))
+    const [image = ''] = copies(lxc).filter((name) => name.includes('-loop-'))
+    expect(lstatSync(join(lxc, '.images', image, 'rootdev')).size).toBe(2 ** 30)
+    expect(lstatSync(made.rootfs).size).toBe(2 ** 31)
+    await root.ok('start', '-P', lxc, 'large')
+    const df = await root.ok('attach', '-P', lxc, 'large', '--', 'df', '-k', '/')
+    expect(Number(df.trim().split('\n').at(-1)?.split(/\s+/)[1])).toBeGreaterThan(1_800_000)
+    await root.ok('stop', '-k', '-P', lxc, 'large')
+  })
+
+  it('refuses a device that is too small for the image', async () => {
+    expect(await refused('-B', 'loop', '--fssize', '1M')).toMatch(
+      /^tslxc create: cannot put the image 'busybox' on a device of 1\.00 MiB: the content has \d.*\n {2}hint: make it \d+ MiB at least/m,
+    )
+  })
+})
+
 describe('the choice', () => {
   it('best says what, why, and why not the others', async () => {
     const { code, stderr, stdout } = await root.tslxc('create', 'web', '-t', 'busybox', '-f', config, '-B', 'best')
