@@ -127,6 +127,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 	export_trees(env, exports);
 	export_quota(env, exports);
 	export_mounts(env, exports);
+	export_shift(env, exports);
 	export_seccomp(env, exports);
 	exports.Set("stamp", Napi::Function::New(env, stamp, "stamp"));
 	exports.Set("syncPath", Napi::Function::New(env, sync_path, "syncPath"));

@@ -74,6 +74,7 @@ void export_state(Napi::Env env, Napi::Object exports);
 void export_rootfs_dir(Napi::Env env, Napi::Object exports);
 void export_trees(Napi::Env env, Napi::Object exports);
 void export_quota(Napi::Env env, Napi::Object exports);
+void export_shift(Napi::Env env, Napi::Object exports);
 void export_mounts(Napi::Env env, Napi::Object exports);
 void export_seccomp(Napi::Env env, Napi::Object exports);
 

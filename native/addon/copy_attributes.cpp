@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "../base/error.hpp"
 #include "../base/text.hpp"
@@ -46,15 +48,32 @@ void shift_acl(const CopyContext &context, std::string &value) {
 	}
 }
 
-/** A revision 3 capability names the root it is valid under. capabilities(7) */
+/**
+ * A revision 3 capability names the root it is valid under; revision 2 is that of the host's, and names none.
+ * capabilities(7)
+ */
 void shift_capability(const CopyContext &context, std::string &value) {
-	vfs_ns_cap_data data;
-	if (value.size() != sizeof data) {
+	vfs_ns_cap_data data{}; // the older form is its beginning
+	if (value.size() != XATTR_CAPS_SZ_2 && value.size() != XATTR_CAPS_SZ_3) {
 		return;
 	}
-	std::memcpy(&data, value.data(), sizeof data);
-	data.rootid = htole32(shifted(context, le32toh(data.rootid)));
-	std::memcpy(value.data(), &data, sizeof data);
+	std::memcpy(&data, value.data(), value.size());
+	const std::uint32_t root = shifted(context, le32toh(data.rootid));
+	const std::uint32_t flags = le32toh(data.magic_etc) & ~static_cast<std::uint32_t>(VFS_CAP_REVISION_MASK);
+	data.rootid = htole32(root);
+	data.magic_etc = htole32(flags | (root == 0 ? VFS_CAP_REVISION_2 : VFS_CAP_REVISION_3));
+	value.assign(reinterpret_cast<const char *>(&data), root == 0 ? XATTR_CAPS_SZ_2 : XATTR_CAPS_SZ_3);
+}
+
+void shift_value(const CopyContext &context, std::string_view name, std::string &value) {
+	if (context.shift == 0) {
+		return;
+	}
+	if (name.starts_with("system.posix_acl_")) {
+		shift_acl(context, value);
+	} else if (name == "security.capability") {
+		shift_capability(context, value);
+	}
 }
 
 /** The attributes of an entry, by its descriptor or by the /proc link of an O_PATH one. */
@@ -120,11 +139,7 @@ void copy_attributes(const CopyContext &context, const Attributes &source, const
 			continue;
 		}
 		std::string value = read_attribute(source, name, shown);
-		if (context.shift != 0 && std::string_view(name).starts_with("system.posix_acl_")) {
-			shift_acl(context, value);
-		} else if (context.shift != 0 && std::string_view(name) == "security.capability") {
-			shift_capability(context, value);
-		}
+		shift_value(context, name, value);
 		if (target.set(name, value) < 0) {
 			throw_errno("copy", cat("cannot copy the attribute ", name, " of '", shown, "'"));
 		}
@@ -145,6 +160,32 @@ void copy_metadata(const CopyContext &context, int from, int to, const struct st
 		}
 	}
 	copy_attributes(context, Attributes(from, handle), Attributes(to, handle), shown);
+}
+
+void shift_metadata(const CopyContext &context, int entry, const struct statx &status, const std::string &shown) {
+	// chown clears set-id bits and capabilities: what there is of them is read before it and written after it.
+	const Attributes attributes(entry, Handle::path);
+	std::vector<std::pair<std::string, std::string>> values;
+	const std::string names = list_attributes(attributes, shown);
+	for (std::size_t at = 0; at < names.size(); at += std::strlen(names.c_str() + at) + 1) {
+		const std::string_view name(names.c_str() + at);
+		if (name.starts_with("system.posix_acl_") || name == "security.capability") {
+			values.emplace_back(name, read_attribute(attributes, names.c_str() + at, shown));
+			shift_value(context, name, values.back().second);
+		}
+	}
+	if (::fchownat(entry, "", shifted(context, status.stx_uid), shifted(context, status.stx_gid), AT_EMPTY_PATH) < 0) {
+		throw_errno("shift", cat("cannot change the owner of '", shown, "'"));
+	}
+	if (!S_ISLNK(status.stx_mode) && (status.stx_mode & (S_ISUID | S_ISGID)) != 0 &&
+		::chmod(cat("/proc/self/fd/", entry).c_str(), status.stx_mode & 07777) < 0) {
+		throw_errno("shift", cat("cannot change the mode of '", shown, "'"));
+	}
+	for (const auto &[name, value] : values) {
+		if (attributes.set(name.c_str(), value) < 0) {
+			throw_errno("shift", cat("cannot change the attribute ", name, " of '", shown, "'"));
+		}
+	}
 }
 
 } // namespace tslxc

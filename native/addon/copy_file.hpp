@@ -62,6 +62,8 @@ enum class Handle { path, open };
 
 /** Owner (shifted), mode, xattrs with ACLs and capabilities; not the times, which come last. */
 void copy_metadata(const CopyContext &context, int from, int to, const struct statx &status, const std::string &shown, Handle handle);
+/** Adds the shift to what there is, in place: owner, ACLs, capabilities. `entry` is an O_PATH descriptor. */
+void shift_metadata(const CopyContext &context, int entry, const struct statx &status, const std::string &shown);
 void copy_times(int to, const struct statx &status, const std::string &shown, Handle handle);
 
 } // namespace tslxc

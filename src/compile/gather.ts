@@ -64,6 +64,7 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     ...(guest === undefined ? {} : { guest }),
     ...(rootfs.source === undefined ? {} : { rootfs: rootfs.source }),
     ...(rootfs.unsettled === undefined ? {} : { unsettled: rootfs.unsettled }),
+    ...(rootfs.shift === undefined ? {} : { rootfsShift: rootfs.shift }),
     fstab: readFstab(loaded),
     fileShares: checkShares(loaded),
     managed: bridges.networks,

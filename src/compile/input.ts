@@ -22,6 +22,8 @@ export interface CompileInput {
   readonly guest?: GuestRecord
   /** Absent: rootfs.path is not set. */
   readonly rootfs?: MountSource
+  /** The owners of its files are shifted by this on the disk. */
+  readonly rootfsShift?: number
   /** Content of `mount.fstab`. */
   readonly fstab: readonly FstabEntry[]
   /** Sources of `shares` that are plain files. */

@@ -34,7 +34,8 @@ function rootfsMount(input: CompileInput): readonly MountEntry[] {
       hint: `add rootfs: { path: "dir:${input.containerDir}/rootfs" }`,
     })
   if (options?.data) throw errorIn(input.loaded, ['rootfs', 'options'], `rootfs.options: '${options.data}' is no flag of a mount`)
-  const isIdmapped = !isPrivileged(config) && options?.idmap !== 'none'
+  const isIdmapped = !isPrivileged(config) && options?.idmap !== 'none' && input.rootfsShift === undefined
+  if (input.rootfsShift !== undefined) requireIds(input, input.rootfsShift)
   return [
     {
       target: '/',
@@ -45,6 +46,15 @@ function rootfsMount(input: CompileInput): readonly MountEntry[] {
       ...(isIdmapped ? { idmap: 'container' } : {}),
     },
   ]
+}
+
+/** Owners that are shifted on the disk are right for one range of ids alone. */
+function requireIds({ loaded }: CompileInput, shift: number): void {
+  const entries = loaded.config.idmap ?? []
+  if (entries.length > 0 && entries.every(({ inside, outside }) => outside - inside === shift)) return
+  throw errorIn(loaded, ['idmap'], `idmap: the owners of the root file system are shifted by ${shift} on its disk, and idmap is another`, {
+    hint: `idmap: ["b 0 ${shift} 65536"]`,
+  })
 }
 
 function kernelMount(type: string, target: string, extra: Partial<MountEntry> = {}): MountEntry {

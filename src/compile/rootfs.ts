@@ -12,6 +12,8 @@ import { rootfsText } from './compile.ts'
 export interface RootfsInput {
   /** Absent: rootfs.path is not set. */
   readonly source?: MountSource
+  /** First id of its owners on the disk, where no mount can translate them. */
+  readonly shift?: number
   /** Files that it was taken from, or that were looked for. */
   readonly inputs: readonly string[]
   /** volume.json, where its limit is not what the configuration says. */
@@ -30,9 +32,10 @@ export function gatherRootfs(paths: Paths, loaded: LoadedConfig, containerDir: s
     const driver = storageDriver(paths, said.driver)
     const made = readVolume(record)
     const isMade = made !== undefined && volumeText(made) === rootfsText(loaded.config)
-    const source = driver.rootfsPlan(isMade ? made : driver.parse(said.path))
+    const volume = isMade ? made : driver.parse(said.path)
     const hasLimit = loaded.config.limits?.disk === (isMade ? made.limitBytes : undefined)
-    return { source, inputs: [record], ...(hasLimit ? {} : { unsettled: record }) }
+    const shift = volume.shift === undefined ? {} : { shift: volume.shift }
+    return { source: driver.rootfsPlan(volume), ...shift, inputs: [record], ...(hasLimit ? {} : { unsettled: record }) }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     throw errorIn(loaded, ['rootfs', 'path'], error.message, { ...(error.hint === undefined ? {} : { hint: error.hint }), cause: error })

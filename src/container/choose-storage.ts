@@ -30,6 +30,8 @@ export interface StorageChoice {
   readonly driver: StorageDriver
   readonly pool: Pool
   readonly cow: boolean
+  /** Owners have to be shifted on its disk. */
+  readonly idmap?: false
   /** For people, where there was something to choose: `clones share what they have in common`. */
   readonly why?: string
   readonly passedOver: readonly PassedOver[]
@@ -75,7 +77,8 @@ export async function chooseStorage(
     if (found.kind === 'refused') refused.push({ driver: name, reason: found.reason, hint: found.hint })
     else {
       const passedOver = refused.map(({ driver: other, reason }) => ({ driver: other, reason }))
-      return { driver, pool, cow: found.cow, passedOver, ...(isChoice ? { why: whyOf(found.cow, passedOver) } : {}) }
+      const { cow, idmap } = found
+      return { driver, pool, cow, ...(idmap === false ? { idmap } : {}), passedOver, ...(isChoice ? { why: whyOf(cow, passedOver) } : {}) }
     }
   }
   throw noneCan(refused, limitBytes)
@@ -86,17 +89,17 @@ interface Refusal extends PassedOver {
 }
 
 type Judgement =
-  | { readonly kind: 'taken'; readonly cow: boolean }
+  | ({ readonly kind: 'taken' } & Pick<Usable, 'cow' | 'idmap'>)
   | { readonly kind: 'refused'; readonly reason: string; readonly hint: string }
 
 function judge(capabilities: Capabilities, onlyCow: boolean, limitBytes: number | undefined): Judgement {
   if (!capabilities.usable) return { kind: 'refused', reason: capabilities.reason, hint: capabilities.hint }
-  const { cow, quota }: Usable = capabilities
+  const { cow, quota, idmap }: Usable = capabilities
   if (limitBytes !== undefined && quota !== true) {
     return { kind: 'refused', reason: `limits.disk can't be enforced: ${quota.reason}`, hint: quota.hint }
   }
   if (onlyCow && !cow) return { kind: 'refused', reason: 'it would copy every file', hint: 'pass -B TYPE' }
-  return { kind: 'taken', cow }
+  return { kind: 'taken', cow, ...(idmap === false ? { idmap } : {}) }
 }
 
 function whyOf(cow: boolean, passedOver: readonly PassedOver[]): string {

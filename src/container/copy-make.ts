@@ -3,11 +3,14 @@ import { randomUUID } from 'node:crypto'
 import { chownSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeCompiled } from '../compile/write.ts'
+import { idmapEntry } from '../config/scalars.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { removeFile, writeUnflushed } from '../platform/files.ts'
+import { withGuestIds } from '../platform/rootfs-dir.ts'
 import { syncFileSystem } from '../platform/trees.ts'
 import type { Volume } from '../storage/driver.ts'
+import { shiftVolume } from '../storage/generic.ts'
 import { volumeText } from '../storage/index.ts'
 import type { ConfigPlan, OwnValues } from './clone-config.ts'
 import { copyOwnFiles } from './copy-files.ts'
@@ -17,7 +20,7 @@ import type { VolumePlan } from './copy-volume.ts'
 import { makeVolumes } from './copy-volumes.ts'
 import { dressCopy } from './dress.ts'
 import { runCloneHooks } from './host-hooks.ts'
-import { allocateManyIds, idmapLine } from './ids.ts'
+import { allocateManyIds, idmapLine, shiftOf } from './ids.ts'
 import type { ContainerRecord, StoreContext } from './store.ts'
 import type { Creation } from './transaction.ts'
 
@@ -145,17 +148,24 @@ async function volumesOf({ volume }: CopyPlan, { container }: Creation): Promise
 }
 
 /** All that a copy has besides its volume. */
-async function furnish(plan: CopyPlan, { creation, own }: Draft, volume: Volume | undefined): Promise<Made> {
+async function furnish(plan: CopyPlan, { creation, own }: Draft, unshifted: Volume | undefined): Promise<Made> {
   const { context, container } = creation
   const { source } = plan
   throwIfAborted(context.signal)
   await copyOwnFiles(context, { source: source.config, volume: source.volume, named: plan.config.ownPaths }, container)
   makeUppers(plan.mounts, container.dir, own.idmap)
+  const volume = unshifted === undefined ? undefined : await shiftForCopy(context, plan, unshifted, own)
   const values = volume === undefined ? own : { ...own, rootfsPath: volumeText(volume) }
   let config = plan.config.render(values)
   if (volume !== undefined) config = await dress(plan, creation, volume, config)
   await creation.prepare({ record: recordOf(context, source), volume })
   return { creation, own: values, config, volume }
+}
+
+/** Its ids are other ones than the source's. */
+async function shiftForCopy({ paths, signal }: StoreContext, plan: CopyPlan, volume: Volume, own: OwnValues): Promise<Volume> {
+  const idmap = own.idmap === undefined ? plan.source.loaded.config.idmap : [idmapEntry(JSON.parse(own.idmap) as string)]
+  return await shiftVolume(paths, volume, shiftOf(plan.volume ?? {}, idmap), { signal })
 }
 
 /** The container's root has to own them. */
@@ -177,7 +187,7 @@ async function dress(plan: CopyPlan, { context, container }: Creation, volume: V
   const { source, keepName, hookWords } = plan
   return (
     (await driver?.withMounted(volume, async (mountedAt) => {
-      const root = loadAddon(context.paths.installRoot).openRootfsDir(mountedAt)
+      const root = withGuestIds(loadAddon(context.paths.installRoot).openRootfsDir(mountedAt), volume.shift)
       try {
         dressCopy(root, keepName ? undefined : container.name)
       } finally {

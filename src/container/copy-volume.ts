@@ -29,6 +29,8 @@ export interface VolumePlan {
   readonly how: 'clone' | 'copy'
   /** Of the driver of `from`, where that is. */
   readonly source: Usable
+  /** Of where the copies lie: owners have to be shifted on its disk. */
+  readonly idmap?: false
   /** Where the volume of a copy shall be. */
   readonly at: (copy: Container) => VolumeRef
   /** For people. */
@@ -86,7 +88,7 @@ export async function planVolume(
   const isSame = driver.name === from.driver
   const target = usable(await driver.probe({ dir: targetPaths.lxcpath, pool }), name, driver)
   const sourceCan = isSame ? target : usable(await own.probe({ dir: paths.lxcpath, pool: poolOf(from) }), name, own)
-  const planned = { from, driver, source: sourceCan, at }
+  const planned = { from, driver, source: sourceCan, ...(target.idmap === false ? { idmap: target.idmap } : {}), at }
   if (wishes.sharing && !target.cow) return { ...planned, how: fullCopy(target), warnings: [whyNotShared(source, from)] }
   const isClone = isSame && (wishes.sharing || (target.clonesAreCopies === true && isOnDevice(paths.lxcpath, targetPaths.lxcpath)))
   return { ...planned, how: isClone ? 'clone' : 'copy', warnings: [] }

@@ -5,12 +5,15 @@ import type { Document } from 'yaml'
 import { readSettings } from '../compile/settings.ts'
 import { compileContainer, writeCompiled } from '../compile/write.ts'
 import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import { UsageError } from '../lib/errors.ts'
 import { checkName } from '../lib/names.ts'
 import { attachUndoErrors } from '../lib/undo.ts'
-import { loadAddon } from '../platform/addon.ts'
+import { loadAddon, type NativeRootfsDir } from '../platform/addon.ts'
 import { fileError, readTextIfPresent } from '../platform/files.ts'
+import { withGuestIds } from '../platform/rootfs-dir.ts'
 import type { Volume } from '../storage/driver.ts'
+import { shiftVolume } from '../storage/generic.ts'
 import { volumeText } from '../storage/index.ts'
 import { renderFile } from '../template/render.ts'
 import { type ConfigLayer, draftConfig, ensureInterface, renderConfig } from './build-config.ts'
@@ -18,7 +21,7 @@ import type { StorageWish } from './choose-storage.ts'
 import { absentBridges, type GivenAddress, giveAddresses } from './create-network.ts'
 import { type CreatedStorage, checkPlace, createdStorage, makeVolume, planRootfs, type RootfsPlan, requireLimit } from './create-storage.ts'
 import { dressRootfs } from './dress.ts'
-import { allocateIds, idmapLine } from './ids.ts'
+import { allocateIds, idmapLine, shiftOf } from './ids.ts'
 import { type PreparedTemplate, prepareTemplate, type Surroundings } from './images.ts'
 import type { ContainerRecord, StoreContext } from './store.ts'
 import { alreadyExists, containerExists } from './store.ts'
@@ -86,8 +89,8 @@ export async function createContainer(context: StoreContext & Surroundings, requ
   try {
     await using creation = await beginCreation(context, request.name)
     const draft = await draftOf(creation, plan)
-    await checkConfig(creation, plan, draft.document)
-    const volume = await makeRootfs(creation, context, plan)
+    const { idmap } = await checkConfig(creation, plan, draft.document)
+    const volume = await makeRootfs(creation, context, plan, idmap)
     const config = configWith(plan, creation, draft.document, volume)
     const made = await creation.commit({ config, record: recordOf(plan), ...(volume === undefined ? {} : { volume }) })
     // Only a cache: whoever needs it next makes it again. Nobody else can have written these files within the same tick.
@@ -192,17 +195,17 @@ async function draftOf(creation: Creation, { request, layers, prepared, storage 
 }
 
 /** Compiled once, so that what is wrong with it is said before anything is fetched. */
-async function checkConfig(creation: Creation, plan: Plan, document: Document): Promise<void> {
+async function checkConfig(creation: Creation, plan: Plan, document: Document): Promise<Config> {
   const { context, container } = creation
   const { paths } = context
   const text = configWith(plan, creation, document)
   if (plan.storage === undefined) {
     // Without a root file system it can't be started yet: its keys alone are checked.
-    loadConfig(container.configFile, { confDirs: paths.confDirs, text })
-    return
+    return loadConfig(container.configFile, { confDirs: paths.confDirs, text }).config
   }
   const { config } = await compileContainer(paths, container.name, { text, justMade: true })
   requireLimit(plan.storage, config.limits?.disk)
+  return config
 }
 
 /** The text of config.yaml. */
@@ -218,16 +221,18 @@ function configWith({ request, prepared }: Plan, { container }: Creation, docume
   })
 }
 
-async function makeRootfs(creation: Creation, around: Surroundings, plan: Plan): Promise<Volume | undefined> {
+async function makeRootfs(creation: Creation, around: Surroundings, plan: Plan, idmap: Config['idmap']): Promise<Volume | undefined> {
   const { storage, prepared } = plan
   if (storage === undefined || prepared === undefined) return undefined
-  const volume = await makeVolume(creation, around, { storage, prepared })
-  await storage.driver.withMounted(volume, (root) => dress(around.paths.installRoot, root, plan))
+  const { paths, signal } = around
+  const volume = await shiftVolume(paths, await makeVolume(creation, around, { storage, prepared }), shiftOf(storage, idmap), { signal })
+  await storage.driver.withMounted(volume, (path) =>
+    dress(withGuestIds(loadAddon(paths.installRoot).openRootfsDir(path), volume.shift), plan),
+  )
   return volume
 }
 
-async function dress(installRoot: string, path: string, { authorizedKeys, password }: Plan): Promise<void> {
-  const root = loadAddon(installRoot).openRootfsDir(path)
+async function dress(root: NativeRootfsDir, { authorizedKeys, password }: Plan): Promise<void> {
   try {
     await dressRootfs(root, { authorizedKeys, password })
   } finally {

@@ -1,6 +1,7 @@
 /** Ranges of ids for unprivileged containers, host-wide, in <allocDir>/ids.json under a lock. No two containers share one. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { IdmapEntry } from '../config/scalars.ts'
 import { HostError } from '../lib/errors.ts'
 import { isOwnedBy, type Owner } from '../lib/owner.ts'
 import { ensureDir, readJson, writeJson } from '../platform/files.ts'
@@ -32,6 +33,12 @@ export const readIds = async (paths: Paths): Promise<readonly IdAllocation[]> =>
 
 /** `idmap` of a config for an allocation. */
 export const idmapLine = ({ first }: IdAllocation): string => `b 0 ${first} ${ID_RANGE_COUNT}`
+
+/** What is added to the guest's ids on the disk of a store, 0: nothing, since mounts of it translate them. */
+export function shiftOf(store: { readonly idmap?: false }, idmap: readonly IdmapEntry[] = []): number {
+  const [first] = idmap
+  return store.idmap !== false || first === undefined ? 0 : first.outside - first.inside
+}
 
 /**
  * The range of a container: the one it has, or the lowest free one. Ranges that /etc/subuid and /etc/subgid give to

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { writeCompiled } from '../compile/write.ts'
 import { HostError, StateError } from '../lib/errors.ts'
 import { readTextIfPresent } from '../platform/files.ts'
+import type { Volume } from '../storage/driver.ts'
+import { shiftVolume } from '../storage/generic.ts'
 import { driverOf, poolOf } from '../storage/index.ts'
 import { cloneContainer } from './copy.ts'
 import type { ClonedContainer } from './copy-make.ts'
@@ -52,7 +54,8 @@ export async function restoreSnapshot(context: StoreContext, name: string, reque
     driver,
     pool: poolOf(kept),
     sharing: capabilities.cow,
-    make: (at) => driver.clone(kept, at, { signal }),
+    // The ids of then may have been others.
+    make: async (at) => await shiftVolume(paths, await driver.clone(kept, at, { signal }), shiftNow(old, kept), { signal }),
     ...(config === undefined ? {} : { config }),
   })
   // So that the next start needs no Node. A configuration that can't be compiled is told at the start.
@@ -74,6 +77,8 @@ export async function restoreAs(
   const sharing = capabilities?.usable === true && capabilities.cow
   return await cloneContainer(context, as, { source: { name, snapshot: found.name }, sharing })
 }
+
+const shiftNow = (old: Volume, kept: Volume): number => (old.driver === kept.driver ? old : kept).shift ?? 0
 
 /** The snapshot's, with the id range of now. */
 async function configOf({ paths }: StoreContext, container: Container, dir: string): Promise<string | undefined> {

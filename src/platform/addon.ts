@@ -99,6 +99,8 @@ export interface NativeAddon extends StorageAddon {
   openRootfsDir(path: string): NativeRootfsDir
   /** Copies a tree with owners, modes, times, xattrs, capabilities, hard links, sparse files and device nodes. Stays on one device. */
   copyTree(from: string, to: string, options: CopyOptions): Promise<CopyResult>
+  /** Adds to every owner of a tree, to ids in ACLs and to roots of capabilities, in place. The number of entries. */
+  shiftTree(path: string, shift: number, cancel: Int32Array): Promise<number>
   /** Removes a tree without following symlinks or crossing a mount; absent is success. */
   removeTree(path: string): Promise<void>
   /** `inert`: nosuid and nodev. */
@@ -173,6 +175,7 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     readState: (runDir) => translated(() => raw.readState(absolute(runDir))),
     openRootfsDir: (path) => translated(() => raw.openRootfsDir(absolute(path))),
     copyTree: (from, to, options) => translatedAsync(() => raw.copyTree(absolute(from), absolute(to), checkedCopyOptions(options))),
+    shiftTree: (path, shift, cancel) => translatedAsync(() => raw.shiftTree(absolute(path), whole(shift), cancel)),
     removeTree: (path) => translatedAsync(() => raw.removeTree(absolute(path))),
     mountDetached: (source, readOnly, inert) => translatedAsync(() => raw.mountDetached(checkedSource(source), readOnly, inert)),
     syncFilesystem: (directory) => translatedAsync(() => raw.syncFilesystem(absolute(directory))),
@@ -274,7 +277,12 @@ function checkedSource(source: MountSource): MountSource {
 
 function checkedCopyOptions(options: CopyOptions): CopyOptions {
   const { shift = 0, reflink = true, topOnly = false, cancel } = options
-  if (!Number.isInteger(shift)) throw new TslxcError('internal', `cannot shift owners by ${shift}`)
+  whole(shift)
   if (cancel !== undefined && cancel.length < 1) throw new TslxcError('internal', 'cannot watch an empty cancel word')
   return { shift, reflink, topOnly, ...(cancel === undefined ? {} : { cancel }) }
+}
+
+function whole(shift: number): number {
+  if (Number.isInteger(shift)) return shift
+  throw new TslxcError('internal', `cannot shift owners by ${shift}`)
 }

@@ -104,3 +104,25 @@ function checked(path: string): string {
   if (path.includes('\0')) throw new TslxcError('internal', `cannot use the path ${JSON.stringify(path)}: it holds a NUL`)
   return path
 }
+
+/** The same with the guest's ids, where `shift` is added to every owner on the disk. */
+export function withGuestIds(native: NativeRootfsDir, shift = 0): NativeRootfsDir {
+  if (shift === 0) return native
+  return {
+    read: (path, maxBytes) => native.read(path, maxBytes),
+    write: (path, content, mode, ...[uid, gid]) => native.write(path, content, mode, uid + shift, gid + shift),
+    mkdir: (path, mode, uid, gid) => native.mkdir(path, mode, uid + shift, gid + shift),
+    // Belongs to whom its directory belongs.
+    symlink: (target, path) => native.symlink(target, path),
+    remove: (path) => native.remove(path),
+    list: (path) => native.list(path),
+    stat: (path) => {
+      const found = native.stat(path)
+      return found === undefined ? undefined : { ...found, uid: found.uid - shift, gid: found.gid - shift }
+    },
+    chmod: (path, mode) => native.chmod(path, mode),
+    chown: (path, uid, gid) => native.chown(path, uid + shift, gid + shift),
+    readlink: (path) => native.readlink(path),
+    close: () => native.close(),
+  }
+}

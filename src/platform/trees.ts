@@ -23,6 +23,26 @@ export async function copyTree(
   options: TreeCopyOptions = {},
 ): Promise<CopyResult> {
   const { signal, shift = 0, topOnly = false } = options
+  return await cancelable(signal, (cancel) => loadAddon(paths.installRoot).copyTree(from, to, { shift, topOnly, cancel }))
+}
+
+/**
+ * Adds to every owner of a tree, to the ids in its ACLs and to the roots of its capabilities, in place. Set-id bits stay.
+ * After a failure part of it is done: the caller removes the tree.
+ * @throws TslxcError `aborted`
+ */
+export async function shiftTree(
+  paths: Pick<Paths, 'installRoot'>,
+  path: string,
+  shift: number,
+  { signal }: Pick<TreeCopyOptions, 'signal'> = {},
+): Promise<void> {
+  if (shift === 0) return
+  await cancelable(signal, (cancel) => loadAddon(paths.installRoot).shiftTree(path, shift, cancel))
+}
+
+/** Calls with a flag that turns to 1 on an abort. */
+async function cancelable<T>(signal: AbortSignal | undefined, call: (cancel: Int32Array) => Promise<T>): Promise<T> {
   throwIfAborted(signal)
   const cancel = new Int32Array(1)
   const stop = () => {
@@ -30,7 +50,7 @@ export async function copyTree(
   }
   signal?.addEventListener('abort', stop, { once: true })
   try {
-    return await loadAddon(paths.installRoot).copyTree(from, to, { shift, topOnly, cancel })
+    return await call(cancel)
   } finally {
     signal?.removeEventListener('abort', stop)
   }

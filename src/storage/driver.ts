@@ -13,6 +13,11 @@ export interface Volume {
   readonly path: string
   /** Largest size of the data in bytes, enforced by the store. Absent: none. */
   readonly limitBytes?: number
+  /**
+   * First host id of its owners: added to every one of them on the disk, where mounts can't translate ids. Absent: they
+   * are the guest's own.
+   */
+  readonly shift?: number
 }
 
 /** Where a store keeps things, and how a block device of it is made: settings, then the options of a command. */
@@ -50,6 +55,8 @@ export type Capabilities =
        * asked for one that shares blocks.
        */
       readonly clonesAreCopies?: true
+      /** Mounts of it can't translate ids: what an unprivileged container owns has its shifted ids on the disk. */
+      readonly idmap?: false
       /** A limit on the size of the data can be enforced here; else why not. */
       readonly quota: true | { readonly reason: string; readonly hint: string }
       /** A snapshot of a running container needs it to stand still, so that all files are of one moment. */

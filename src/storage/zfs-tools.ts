@@ -24,6 +24,20 @@ export const HOLDER = 'tslxc:holder'
 
 /** The kernel's module; without it the tools talk to a zfs-fuse daemon. */
 export const hasModule = (): boolean => existsSync('/sys/module/zfs')
+/** Since OpenZFS 2.2, on Linux 5.12. */
+export function canIdmap(): boolean {
+  const [, major = 0, minor = 0] = /^(\d+)\.(\d+)/.exec(moduleVersion())?.map(Number) ?? []
+  return major > 2 || (major === 2 && minor >= 2)
+}
+
+function moduleVersion(): string {
+  try {
+    return readFileSync('/sys/module/zfs/version', 'utf8')
+  } catch {
+    return ''
+  }
+}
+
 export const isSnapshot = ({ path }: Pick<Volume, 'path'>): boolean => path.includes('@')
 export const datasetOf = (path: string): string => path.split('@', 1)[0] ?? path
 export const snapshotNameOf = (path: string): string => path.slice(path.indexOf('@') + 1)

@@ -11,12 +11,14 @@ import { HostError, UsageError } from '../lib/errors.ts'
 import { run, which } from '../platform/exec.ts'
 import { installCommand } from '../platform/host.ts'
 import type { Paths } from '../platform/paths.ts'
-import { copyTree } from '../platform/trees.ts'
+import { shiftTree } from '../platform/trees.ts'
 import type { MountSource } from '../runtime/spec.ts'
 import type { Capabilities, CloneOptions, MakeOptions, MountedOptions, StorageDriver, Usage, Volume, VolumeRef } from './driver.ts'
+import { withShift } from './shift.ts'
 import { withContent } from './zfs-content.ts'
 import { internalName, removeVolume } from './zfs-remove.ts'
 import {
+  canIdmap,
   datasetOf,
   HOLDER,
   hasModule,
@@ -47,17 +49,18 @@ export function makeZfsDriver(paths: Pick<Paths, 'installRoot' | 'runBase'>): St
     return volume
   }
   const clone = async (from: ZfsVolume, to: VolumeRef, options: CloneOptions = {}): Promise<ZfsVolume> => {
-    if ((options.shift ?? 0) !== 0) return await copied(from, to, options)
+    const { shift = 0, signal } = options
     const volume = await locate(to)
     requireFreePlace(volume)
-    await guarded(volume, options, () => cloneDataset(from, volume, options))
-    return volume
+    await guarded(volume, options, async () => {
+      await cloneDataset(from, volume, options)
+      if (shift !== 0) await shifted(volume, shift, signal)
+    })
+    return withShift(volume, (from.shift ?? 0) + shift)
   }
-  const copied = async (from: ZfsVolume, to: VolumeRef, options: CloneOptions): Promise<ZfsVolume> => {
-    const volume = await create(to, options)
+  const shifted = async (volume: ZfsVolume, shift: number, signal: MakeOptions['signal']): Promise<void> => {
     try {
-      await mounted(from, (source) => mounted(volume, (target) => copyTree(paths, source, target, options)), { readOnly: true })
-      return volume
+      await mounted(volume, (root) => shiftTree(paths, root, shift, { signal }))
     } catch (error) {
       await removeVolume(volume)
       throw error
@@ -85,7 +88,7 @@ async function snapshot(of: ZfsVolume, as: VolumeRef, { signal }: MakeOptions = 
   throwIfAborted(signal)
   const volume = snapshotOf(of.path, as)
   await zfs(['snapshot', volume.path], { verb: 'snapshot', object: volume.path })
-  return volume
+  return withShift(volume, of.shift ?? 0)
 }
 
 function rootfsPlan(volume: ZfsVolume): MountSource {
@@ -119,7 +122,7 @@ async function probe(at: Pick<VolumeRef, 'dir' | 'pool'>): Promise<Capabilities>
   const properties = await readProperties(root, ['readonly'])
   if (properties === undefined) return unusable(`there is no dataset '${root}'`, `zfs create -p ${root}`)
   if (properties.get('readonly') === 'on') return unusable(`the dataset '${root}' is read-only`, `zfs set readonly=off ${root}`)
-  return { usable: true, cow: true, quota: true, snapshotsNeedFreeze: false }
+  return { usable: true, cow: true, quota: true, snapshotsNeedFreeze: false, ...(canIdmap() ? {} : { idmap: false }) }
 }
 
 /** A successor gets a name that is free: the one before it may be live by now. */

@@ -3,7 +3,7 @@ import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { copyTree, removeTree } from '../../../src/platform/trees.ts'
+import { copyTree, removeTree, shiftTree } from '../../../src/platform/trees.ts'
 import { helperFile, repositoryRoot, rootOnly } from '../../helpers/addon.ts'
 
 const paths = { installRoot: repositoryRoot }
@@ -42,6 +42,21 @@ describe.skipIf(rootOnly)('copyTree', () => {
     expect(manifest(join(dir, 'back'))).toEqual(manifest(join(dir, 'from')))
   })
 
+  it('makes a capability of the host one of a guest, and back', async () => {
+    makeOddTree(join(dir, 'from'))
+    writeFileSync(join(dir, 'from/ping'), 'x')
+    execFileSync('setcap', ['cap_net_raw+ep', join(dir, 'from/ping')])
+    const capability = (tree: string) =>
+      execFileSync('getcap', ['-n', join(dir, tree, 'ping')], { encoding: 'utf8' })
+        .split(' ')
+        .slice(1)
+        .join(' ')
+    await copyTree(paths, join(dir, 'from'), join(dir, 'up'), { shift: 100_000 })
+    expect(capability('up')).toBe('cap_net_raw=ep [rootid=100000]\n')
+    await shiftTree(paths, join(dir, 'up'), -100_000)
+    expect(capability('up')).toBe('cap_net_raw=ep\n')
+  })
+
   it('stays on its mount: a mount point is copied empty', async () => {
     makeOddTree(join(dir, 'from'))
     writeFileSync(join(dir, 'secret'), 'secret')
@@ -69,6 +84,24 @@ describe.skipIf(rootOnly)('copyTree', () => {
       exec "${process.execPath}" -e "require('${repositoryRoot}/dist/addon.node').copyTree('${dir}/from','${dir}/small/to',{}).catch((e) => console.log(e.code, e.message))"`
     const said = execFileSync('unshare', ['-m', 'sh', '-c', script], { encoding: 'utf8' })
     expect(said).toBe(`no-space cannot copy '${dir}/from/big': No space left on device\n`)
+  })
+})
+
+describe.skipIf(rootOnly)('shiftTree', () => {
+  it('does in place what a shifted copy does, and back', async () => {
+    makeOddTree(join(dir, 'from'))
+    await copyTree(paths, join(dir, 'from'), join(dir, 'up'), { shift: 100_000 })
+    await copyTree(paths, join(dir, 'from'), join(dir, 'own'))
+    await shiftTree(paths, join(dir, 'own'), 100_000)
+    expect(manifest(join(dir, 'own'))).toEqual(manifest(join(dir, 'up')))
+    await shiftTree(paths, join(dir, 'own'), -100_000)
+    expect(manifest(join(dir, 'own'))).toEqual(manifest(join(dir, 'from')))
+  })
+
+  it('stops when it is aborted', async () => {
+    makeOddTree(join(dir, 'tree'))
+    await expect(shiftTree(paths, join(dir, 'tree'), 1, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' })
+    await expect(shiftTree(paths, join(dir, 'absent'), 1)).rejects.toThrow(/No such file/)
   })
 })
 
