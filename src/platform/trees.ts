@@ -38,7 +38,8 @@ export async function shiftTree(
   { signal }: Pick<TreeCopyOptions, 'signal'> = {},
 ): Promise<void> {
   if (shift === 0) return
-  await cancelable(signal, (cancel) => loadAddon(paths.installRoot).shiftTree(path, shift, cancel))
+  // It may be a link to the root of a mount.
+  await cancelable(signal, (cancel) => loadAddon(paths.installRoot).shiftTree(`${path}/.`, shift, cancel))
 }
 
 /** Calls with a flag that turns to 1 on an abort. */

@@ -38,12 +38,23 @@ async function removeDataset({ path, mountpoint: planned }: ZfsVolume): Promise<
     if (planned !== undefined) removeMountpoint(planned)
     return await removeOrphan(path)
   }
-  if (found.get(HOLDER) === 'on' && ((await snapshotsOf(path)) ?? []).length > 0) return
+  if (found.get(HOLDER) === 'on') {
+    const kept = (await snapshotsOf(path)) ?? []
+    if (kept.length > 0) return await stepAside(path, kept)
+  }
   await zfsIfThere(['destroy', '-r', path], doing(path))
   const mountpoint = found.get('mountpoint') ?? 'none'
   if (mountpoint.startsWith('/')) removeMountpoint(mountpoint)
   const origin = found.get('origin') ?? '-'
   if (origin !== '-') await removeUnneeded(origin)
+}
+
+/** When nobody's record names a snapshot of it any more, only clones stand on it: its name is free for others. */
+async function stepAside(path: string, snapshots: readonly string[]): Promise<void> {
+  const parent = path.slice(0, path.lastIndexOf('/'))
+  const isAside = path.slice(parent.length + 1).startsWith(INTERNAL)
+  if (isAside || !snapshots.every((snapshot) => snapshotNameOf(snapshot).startsWith(INTERNAL))) return
+  await zfsIfThere(['rename', path, `${parent}/${internalName(`${path}\0${Date.now()}`)}`], doing(path))
 }
 
 /** Where clones need it, it goes with the last of them, and its name is free at once. */

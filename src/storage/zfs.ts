@@ -199,6 +199,8 @@ async function exchangeDatasets(volume: ZfsVolume, made: ZfsVolume): Promise<{ l
   if (snapshots.length > 0) {
     await zfs(['set', `${HOLDER}=on`, volume.path], doing)
     await zfs(['set', 'canmount=noauto', volume.path], doing)
+    if (volume.fuse && (await readProperties(volume.path, ['mounted']))?.get('mounted') === 'yes')
+      await zfs(['unmount', volume.path], doing)
   }
   return { live: made, aside: volume }
 }
