@@ -43,6 +43,7 @@ const PACKAGES = [
   ['zfs-fuse', 'zfs-fuse'],
   ['mkfs.btrfs', 'btrfs-progs'],
   ['getfattr', 'attr'],
+  ['setcap', 'libcap2-bin'],
   ['lvs', 'lvm2'],
   ['thin_check', 'thin-provisioning-tools'],
   ['mkfs.xfs', 'xfsprogs'],
