@@ -35,7 +35,7 @@ describe.each(['dir', 'btrfs', 'overlay', 'loop'] as const)('on %s', { timeout: 
   const record = () => join(lxcpath, 'web/host-mounts.json')
 
   beforeAll(async () => {
-    root = makeRoot()
+    root = makeRoot({ ownCache: true })
     pool = driver === 'btrfs' ? makeBtrfsPool() : undefined
     lxcpath = pool === undefined ? root.lxcpath : join(pool.dir, 'lxc')
     mkdirSync(lxcpath, { recursive: true, mode: 0o700 })
@@ -127,7 +127,7 @@ describe('what is left', { timeout: 120_000 }, () => {
   let root: TestRoot
   const record = () => join(root.lxcpath, 'web/host-mounts.json')
   beforeAll(async () => {
-    root = makeRoot()
+    root = makeRoot({ ownCache: true })
     await root.createBusybox('web')
   })
   afterAll(async () => {
