@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, isAbsolute } from 'node:path'
 import { readSettings } from '../compile/settings.ts'
-import { size } from '../config/scalars.ts'
+import { loadConfig } from '../config/load.ts'
 import { ExistsError, HostError, UsageError } from '../lib/errors.ts'
 import { printSize } from '../lib/units.ts'
+import { configFile, type Paths } from '../platform/paths.ts'
 import type { StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
 import { copyVolume } from '../storage/generic.ts'
 import { driverOf, poolOf } from '../storage/index.ts'
@@ -51,7 +52,7 @@ interface RootfsWish {
 /** Chooses, says what, and makes nothing. */
 export async function planRootfs(around: Surroundings, { wish, name, layers }: RootfsWish): Promise<RootfsPlan> {
   const { paths, onStep } = around
-  const limitBytes = wantedLimit(layers)
+  const limitBytes = wantedLimit(paths, name, layers)
   const choice = await chooseStorage(paths, wish, readSettings(paths).storage, limitBytes)
   if (choice.why !== undefined) onStep({ text: `storage: ${choice.driver.name} (${choice.why})` })
   const own = rootfsRef(containerOf(paths, name), choice.pool)
@@ -59,24 +60,19 @@ export async function planRootfs(around: Surroundings, { wish, name, layers }: R
   return { ...choice, at, ...(limitBytes === undefined ? {} : { limitBytes }) }
 }
 
-/** limits.disk of the layers themselves. */
-function wantedLimit(layers: readonly ConfigLayer[]): number | undefined {
-  if (!layers.some(({ text }) => text.includes('disk'))) return undefined
-  const merged = draftConfig({ layers, hostname: 'none', shares: [], dns: [] }).toJS() as { limits?: { disk?: string | number } }
-  const disk = merged.limits?.disk
-  // What is no size, the check of the whole configuration names with its line.
-  return disk === undefined || disk === null || disk === '' || !isSize(disk) ? undefined : size(disk)
-}
-
-function isSize(value: string | number): boolean {
+/** limits.disk of the layers and of what they include. */
+function wantedLimit(paths: Paths, name: string, layers: readonly ConfigLayer[]): number | undefined {
+  if (!layers.some(({ text }) => /disk|include/.test(text))) return undefined
+  const text = draftConfig({ layers, hostname: 'none', shares: [], dns: [] }).toString()
   try {
-    return size(value) > 0
+    return loadConfig(configFile(paths, name), { confDirs: paths.confDirs, text }).config.limits?.disk
   } catch {
-    return false
+    // The check of the whole configuration names it with its line.
+    return undefined
   }
 }
 
-/** limits.disk of an included file comes to light when the whole configuration is read. @throws HostError */
+/** Of a file that is included by one that could not be read before. @throws HostError */
 export function requireLimit(plan: RootfsPlan, limitBytes: number | undefined): void {
   if (limitBytes === plan.limitBytes) return
   throw new HostError(`cannot limit the root file system to ${printSize(limitBytes ?? 0)}: limits.disk stands in an included file`, {
