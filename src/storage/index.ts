@@ -45,6 +45,7 @@ export function poolOf(volume: Volume): Pool {
     ...(thinPool === undefined ? {} : { thinPool }),
     // What its superblock says is no choice.
     ...(fstype === undefined || fstype === 'auto' ? {} : { fstype }),
-    ...(sizeBytes === undefined ? {} : { sizeBytes }),
+    // 0: not known, as of a path that a person wrote.
+    ...(sizeBytes === undefined || sizeBytes === 0 ? {} : { sizeBytes }),
   }
 }

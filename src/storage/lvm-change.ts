@@ -45,10 +45,13 @@ interface Exchanged {
   readonly aside: LvmVolume | undefined
 }
 
-/** By two renames: which of them were done shows by what is there, so that a crash between them can be made up for. */
+/**
+ * By two renames: which of them were done shows by what is there, so that a crash between them can be made up for. One that
+ * a person made stays, as `NAME.old`: it is not aside, for what is aside gets removed.
+ */
 export async function exchangeVolumes(volume: LvmVolume, made: LvmVolume): Promise<Exchanged> {
   // Between groups names can't change.
-  if (volume.vg !== made.vg) return { live: made, aside: volume }
+  if (volume.vg !== made.vg) return { live: made, aside: volume.tag === undefined ? undefined : volume }
   const { vg } = volume
   const old = `${volume.lv}.old`
   const group = await readGroup(vg)
@@ -61,7 +64,7 @@ export async function exchangeVolumes(volume: LvmVolume, made: LvmVolume): Promi
     aside ||= there !== undefined
   }
   const live = { ...made, lv: volume.lv, path: volume.path }
-  return { live, aside: aside ? { ...volume, lv: old, path: pathOf(vg, old) } : undefined }
+  return { live, aside: aside && volume.tag !== undefined ? { ...volume, lv: old, path: pathOf(vg, old) } : undefined }
 }
 
 const inTheWay = (vg: string, lv: string): BusyError =>

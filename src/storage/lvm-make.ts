@@ -1,13 +1,13 @@
 /** Making logical volumes: empty ones, thin clones, and full copies. */
 import { throwIfAborted } from '../lib/abort.ts'
-import { ExistsError, NotFoundError } from '../lib/errors.ts'
+import { ExistsError, HostError, NotFoundError } from '../lib/errors.ts'
 import { syncFilesystem, withDetachedMount } from '../platform/mounts.ts'
 import type { Paths } from '../platform/paths.ts'
 import { copyTree } from '../platform/trees.ts'
-import { makeFilesystem, renewUuid } from './block-fs.ts'
+import { fstypeOf, makeFilesystem, renewUuid } from './block-fs.ts'
 import type { CloneOptions, MakeOptions, MountedOptions, VolumeRef } from './driver.ts'
 import { removeVolume } from './lvm-change.ts'
-import { groupOf, type LvmVolume, OURS, pathOf, targetOf, withPool } from './lvm-names.ts'
+import { groupOf, type LvmVolume, OURS, pathOf, targetOf } from './lvm-names.ts'
 import { explainingFullPool, poolOf, requireRoom } from './lvm-pool.ts'
 import { findVolume, readGroup, type VolumeGroup } from './lvm-report.ts'
 import { lvm } from './lvm-tools.ts'
@@ -44,10 +44,11 @@ export function makeLvmMaker(paths: Pick<Paths, 'installRoot'>, locate: Locate):
       return volume
     })
   }
-  const clone: LvmMaker['clone'] = async (from, to, { signal, shift = 0 } = {}) => {
+  const clone: LvmMaker['clone'] = async (source, to, { signal, shift = 0 } = {}) => {
     throwIfAborted(signal)
+    const from = await completed(source)
     const group = await readGroup(groupOf(to))
-    const located = withPool({ ...locate(to, group), fstype: to.pool.fstype ?? from.fstype })
+    const located = { ...locate(to, group), fstype: to.pool.fstype ?? from.fstype }
     requireFree(group, located)
     if (shift === 0 && sharesBlocks(from, located)) return await cloneThin(paths, { group, from, to: located })
     const sizeBytes = Math.max(located.sizeBytes, to.pool.sizeBytes === undefined ? await sizeOf(from) : 0)
@@ -64,8 +65,9 @@ export function makeLvmMaker(paths: Pick<Paths, 'installRoot'>, locate: Locate):
       ),
     )
   }
-  const snapshot: LvmMaker['snapshot'] = async (of, as, options = {}) => {
+  const snapshot: LvmMaker['snapshot'] = async (source, as, options = {}) => {
     throwIfAborted(options.signal)
+    const of = await completed(source)
     const at = { ...as, pool: { ...as.pool, vg: of.vg, thinPool: of.thinPool, fstype: of.fstype } }
     const volume = await clone(of, at, options)
     return await orRemoved(volume, async () => {
@@ -89,7 +91,7 @@ async function cloneThin(paths: Pick<Paths, 'installRoot'>, { group, from, to }:
   const source = findVolume(group, from.lv)
   if (source === undefined) throw noVolume(from)
   requireRoom(group, poolOf(group, from.thinPool), 0)
-  const volume = withPool({ ...to, sizeBytes: source.sizeBytes })
+  const volume = { ...to, sizeBytes: source.sizeBytes }
   return await orRemoved(volume, async () => {
     if (!source.readOnly) await writeOut(paths, from)
     await lvm(['lvcreate', ...QUIETLY, '-s', '-prw', '-n', volume.lv, ...tagsOf(volume), targetOf(from)])
@@ -142,6 +144,18 @@ async function withMoment<T>(
 function requireFree(group: VolumeGroup, { lv, path }: LvmVolume): void {
   if (findVolume(group, lv) === undefined) return
   throw new ExistsError(`cannot create '${path}': it already exists`, { hint: `lvs -o +lv_tags,lv_time ${group.name}/${lv}` })
+}
+
+/** With what a path that a person wrote does not say. */
+async function completed(volume: LvmVolume): Promise<LvmVolume> {
+  if (volume.fstype !== 'auto') return volume
+  const found = findVolume(await readGroup(volume.vg), volume.lv)
+  if (found === undefined) throw noVolume(volume)
+  const fstype = await fstypeOf(volume.path)
+  if (fstype === undefined) {
+    throw new HostError(`cannot use '${volume.path}': it holds no file system of ext4, xfs or btrfs`, { hint: `blkid ${volume.path}` })
+  }
+  return { ...volume, fstype, sizeBytes: found.sizeBytes, ...(found.pool === undefined ? {} : { thinPool: found.pool }) }
 }
 
 const noVolume = ({ path }: LvmVolume): NotFoundError =>

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { UsageError } from '../lib/errors.ts'
-import type { Pool, Volume, VolumeRef } from './driver.ts'
+import type { Volume, VolumeRef } from './driver.ts'
 
 export interface LvmVolume extends Volume {
   readonly driver: 'lvm'
@@ -14,8 +14,6 @@ export interface LvmVolume extends Volume {
   readonly fstype: string
   /** Of the device; 0 for a path that a person wrote. */
   readonly sizeBytes: number
-  /** The same for what is made from it: clones, snapshots, a successor. */
-  readonly pool: Pool
   /** On the device: by it ours is told from another's of the same name. */
   readonly tag?: string
 }
@@ -32,20 +30,13 @@ export const groupOf = (at: Pick<VolumeRef, 'pool'>): string => at.pool.vg ?? DE
 export const pathOf = (vg: string, lv: string): string => `/dev/${vg}/${lv}`
 export const targetOf = ({ vg, lv }: Pick<LvmVolume, 'vg' | 'lv'>): string => `${vg}/${lv}`
 
-/** A record whose `pool` says what its other fields say. */
-export function withPool(volume: Omit<LvmVolume, 'pool'>): LvmVolume {
-  const { vg, thinPool, fstype, sizeBytes } = volume
-  const known = fstype === 'auto' ? {} : { fstype, sizeBytes }
-  return { ...volume, pool: { vg, ...(thinPool === undefined ? {} : { thinPool }), ...known } }
-}
-
 /** Pure; asks nothing. @throws UsageError */
 export function parsePath(path: string): LvmVolume {
   const [, vg, lv] = /^\/dev\/([A-Za-z0-9+_.][\w+.-]*)\/([A-Za-z0-9+_.][\w+.-]*)$/.exec(path) ?? []
   if (vg === undefined || lv === undefined) {
     throw new UsageError(`cannot use '${path}' as a logical volume: it is not of the form /dev/GROUP/NAME`, { hint: 'lvs -o lv_path' })
   }
-  return withPool({ driver: 'lvm', path, vg, lv, fstype: 'auto', sizeBytes: 0 })
+  return { driver: 'lvm', path, vg, lv, fstype: 'auto', sizeBytes: 0 }
 }
 
 /**

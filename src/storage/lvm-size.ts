@@ -4,7 +4,7 @@ import { HostError, NotFoundError } from '../lib/errors.ts'
 import { growFilesystem, shrinkFilesystem } from './block-fs.ts'
 import type { Usage } from './driver.ts'
 import type { LvmMaker } from './lvm-make.ts'
-import { type LvmVolume, targetOf, withPool } from './lvm-names.ts'
+import { type LvmVolume, targetOf } from './lvm-names.ts'
 import { poolOf, requireRoom } from './lvm-pool.ts'
 import { findVolume, type LogicalVolume, readGroup } from './lvm-report.ts'
 import { lvm } from './lvm-tools.ts'
@@ -33,7 +33,7 @@ export async function resizeVolume(maker: LvmMaker, volume: LvmVolume, sizeBytes
     // Also when the device has its size already: a resize may have been broken off in between.
     await maker.withMounted(volume, (root) => growFilesystem(maker.paths, root, wanted))
   }
-  return withPool({ ...volume, sizeBytes: wanted, limitBytes: sizeBytes })
+  return { ...volume, sizeBytes: wanted, limitBytes: sizeBytes }
 }
 
 export async function usageOf(maker: LvmMaker, volume: LvmVolume): Promise<Usage> {

@@ -10,7 +10,7 @@ import { checkFstype } from './block-fs.ts'
 import type { Capabilities, StorageDriver, Volume, VolumeRef } from './driver.ts'
 import { exchangeVolumes, removeVolume } from './lvm-change.ts'
 import { makeLvmMaker } from './lvm-make.ts'
-import { groupOf, type LvmVolume, ownerTag, parsePath, pathOf, volumeName, withPool } from './lvm-names.ts'
+import { groupOf, type LvmVolume, ownerTag, parsePath, pathOf, volumeName } from './lvm-names.ts'
 import { poolOf, requireRoom } from './lvm-pool.ts'
 import { readGroup, type VolumeGroup } from './lvm-report.ts'
 import { resizeVolume, usageOf } from './lvm-size.ts'
@@ -56,7 +56,7 @@ function locateIn(at: VolumeRef, group: VolumeGroup): LvmVolume {
   if (!(sizeBytes > 0)) throw new UsageError(`cannot make a logical volume of ${sizeBytes} bytes`)
   const lv = volumeName(at)
   const pool = poolOf(group, at.pool.thinPool)
-  return withPool({
+  return {
     driver: 'lvm',
     path: pathOf(group.name, lv),
     vg: group.name,
@@ -65,7 +65,7 @@ function locateIn(at: VolumeRef, group: VolumeGroup): LvmVolume {
     fstype,
     sizeBytes: Math.ceil(sizeBytes / group.extentBytes) * group.extentBytes,
     tag: ownerTag(at),
-  })
+  }
 }
 
 /** The kernel freezes a file system when LVM takes a snapshot of its device; not btrfs. */

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CommandError } from '../../../src/lib/errors.ts'
 import { run } from '../../../src/platform/exec.ts'
 import type { Pool } from '../../../src/storage/driver.ts'
+import { poolOf } from '../../../src/storage/index.ts'
 import { type LvmVolume, makeLvmDriver } from '../../../src/storage/lvm.ts'
 import { parseReport } from '../../../src/storage/lvm-report.ts'
 
@@ -66,15 +67,16 @@ describe('records', () => {
       lv: 'web',
       fstype: 'auto',
       sizeBytes: 0,
-      pool: { vg: 'tank' },
     })
+    expect(poolOf(driver.parse('/dev/tank/web'))).toEqual({ vg: 'tank' })
     expect(run).not.toHaveBeenCalled()
     for (const path of ['/dev/sda', 'tank/web', '/dev/-x/web', '/dev/tank/web/x'])
       expect(() => driver.parse(path)).toThrow('/dev/GROUP/NAME')
   })
 
   it("have LXC's defaults, in whole extents", async () => {
-    expect(await driver.locate(at('web', { sizeBytes: 5_000_000 }))).toEqual({
+    const located = await driver.locate(at('web', { sizeBytes: 5_000_000 }))
+    expect(located).toEqual({
       driver: 'lvm',
       path: '/dev/lxc/web',
       vg: 'lxc',
@@ -82,9 +84,10 @@ describe('records', () => {
       thinPool: 'lxc',
       fstype: 'ext4',
       sizeBytes: 8 << 20,
-      pool: { vg: 'lxc', thinPool: 'lxc', fstype: 'ext4', sizeBytes: 8 << 20 },
       tag: expect.stringMatching(/^tslxc\.[0-9a-f]{16}$/),
     })
+    // The same for what is made from it: clones, snapshots, a successor.
+    expect(poolOf(located)).toEqual({ vg: 'lxc', thinPool: 'lxc', fstype: 'ext4', sizeBytes: 8 << 20 })
     rows = [{ ...POOL, lv_layout: 'linear' }]
     expect((await driver.locate(at('web'))).thinPool).toBeUndefined()
     rows = []
@@ -231,6 +234,13 @@ describe('exchanging', () => {
       aside: { ...web, lv: 'web.old', path: '/dev/lxc/web.old' },
     })
     expect(ran).toEqual(renames)
+  })
+
+  it("keeps a person's own, with another name", async () => {
+    const [web, made] = [driver.parse('/dev/lxc/web'), await driver.locate(at('web.new'))]
+    names('web', 'web.new')
+    expect(await driver.exchange(web, made)).toEqual({ live: { ...made, lv: 'web', path: '/dev/lxc/web' }, aside: undefined })
+    expect(ran).toEqual(['lvrename -qq lxc web web.old', 'lvrename -qq lxc web.new web'])
   })
 
   it('does not go over a third one', async () => {
