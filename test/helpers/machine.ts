@@ -33,6 +33,9 @@ export function whyNoDebian(): string | undefined {
   return existsSync(images) && readdirSync(images).length > 0 ? undefined : "no Debian image: run 'node scripts/test.mjs image' first"
 }
 
+/** A machine that does nothing else needs a third of it. */
+const LIMIT_S = 1150
+
 export class Machine {
   #root: TestRoot | undefined
 
@@ -59,6 +62,8 @@ export class Machine {
       'test/vm/run',
       '--cgroup',
       cgroup,
+      '--timeout',
+      String(LIMIT_S),
       '--disk',
       disk,
       ...disks.flatMap((size) => ['--disk', size]),
@@ -66,7 +71,7 @@ export class Machine {
       'bash',
       `test/vm/${script}`,
     ]
-    const options = { cwd: checkout, env: { TSLXC_ROOT: root, TSLXC_CACHE: undefined }, timeoutMs: 1_000_000 }
+    const options = { cwd: checkout, env: { TSLXC_ROOT: root, TSLXC_CACHE: undefined }, timeoutMs: (LIMIT_S + 30) * 1000 }
     const { code, stdout, stderr } = await run(command, options)
     if (code !== 0) throw new Error(`${script} ended with ${code}\n${stdout}${stderr}`)
     return readFindings(stdout)

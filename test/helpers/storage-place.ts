@@ -28,6 +28,8 @@ export interface Fixture {
   readonly sizes?: { readonly limit: number; readonly grown: number }
   /** How often it is killed; default 30. */
   readonly crashRounds?: number
+  /** How long a call takes there, about; default: a first one of each kind that is not killed tells. */
+  readonly callMs?: number
   /** What the driver leaves to those above it, with the reason, which the skipped test prints. */
   readonly leaves?: { readonly writableSnapshots?: string; readonly writableMounts?: string; readonly oddTrees?: string }
   /** What `locate` can know of the record before the volume is made; default all of it. */

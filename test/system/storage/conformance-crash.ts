@@ -16,7 +16,7 @@ const ROUNDS = 30
 const SHARE = 3
 
 export function crashes(bench: Bench): void {
-  const { crashRounds: rounds = ROUNDS } = bench.fixture
+  const { crashRounds: rounds = ROUNDS, callMs } = bench.fixture
   // In the virtual machine bundling takes minutes: there it is made before.
   const { TSLXC_STORAGE_CHILD: ready } = process.env
   let bundle = ''
@@ -46,7 +46,7 @@ export function crashes(bench: Bench): void {
     const before = await manifest(driver, volume)
     const listed = await bench.place.list()
     const entries = entriesIn(bench.place.dir)
-    const lengthMs: Record<string, number> = {}
+    const lengthMs: Record<string, number> = callMs === undefined ? {} : { clone: callMs, snapshot: callMs, destroy: callMs }
     for (let round = 0; round < rounds; round++) {
       const verb = (['clone', 'snapshot', 'destroy'] as const)[round % 3] ?? 'clone'
       const at = verb === 'snapshot' ? bench.ref('web@snap0') : bench.ref('db')
@@ -65,7 +65,7 @@ export function crashes(bench: Bench): void {
 
   it('goes on with an exchange that was killed', { timeout: 300_000 }, async () => {
     const { driver } = bench
-    let lengthMs: number | undefined
+    let lengthMs = callMs
     for (let round = 0; round < rounds / SHARE; round++) {
       const at = bench.ref(`web${round}`)
       const volume = await bench.create(at)
