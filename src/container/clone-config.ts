@@ -23,6 +23,8 @@ export interface OwnKeys {
   readonly hwaddrs: readonly number[]
   readonly addresses: readonly number[]
   readonly ephemeral: boolean
+  /** Without `limits.disk`, whichever file says it. */
+  readonly unlimited?: boolean
   /** Lines that come after those of `mount.entry`. A path below the source's directory becomes one below the copy's. */
   readonly mountEntries?: readonly string[]
 }
@@ -92,7 +94,8 @@ function withAllKeys({ file, text }: SourceConfig, keys: OwnKeys): string {
   ]
   const missing = wanted.filter((key) => !hasText(findKey(document, key)))
   const complete = missing.reduce((result, key) => setKey(file, result, key, PLACEHOLDER), text)
-  const whole = keys.ephemeral ? setKey(file, complete, 'ephemeral', '1') : complete
+  const free = keys.unlimited === true ? setKey(file, complete, 'limits.disk', '') : complete
+  const whole = keys.ephemeral ? setKey(file, free, 'ephemeral', '1') : free
   const { mountEntries = [] } = keys
   if (mountEntries.length === 0) return whole
   const { mount } = document.toJS() as { readonly mount?: { readonly entry?: string | readonly string[] } }

@@ -242,7 +242,11 @@ function reportOf(
     ...(volume === undefined ? {} : { storage: volume.driver }),
     sharing: sharing && (plannedVolume?.warnings.length ?? 0) === 0,
     addresses: [...(own.addresses?.values() ?? [])],
-    warnings: [...network.warnings, ...(plannedVolume?.warnings ?? [])],
+    warnings: [
+      ...network.warnings,
+      ...(plannedVolume?.warnings ?? []),
+      ...(plannedVolume?.unlimited === undefined ? [] : [plannedVolume.unlimited]),
+    ],
   }
 }
 

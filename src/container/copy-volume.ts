@@ -35,6 +35,8 @@ export interface VolumePlan {
   readonly at: (copy: Container) => VolumeRef
   /** For people. */
   readonly warnings: readonly string[]
+  /** Why `limits.disk` of the source is left out of the copy's configuration; absent: it is not. */
+  readonly unlimited?: string
 }
 
 /** Makes overlays of directories, so that both sides can share what there is. */
@@ -88,7 +90,9 @@ export async function planVolume(
   const isSame = driver.name === from.driver
   const target = usable(await driver.probe({ dir: targetPaths.lxcpath, pool }), name, driver)
   const sourceCan = isSame ? target : usable(await own.probe({ dir: paths.lxcpath, pool: poolOf(from) }), name, own)
-  const planned = { from, driver, source: sourceCan, ...(target.idmap === false ? { idmap: target.idmap } : {}), at }
+  const unlimited = whyUnlimited(source, target, wishes)
+  const idmap = target.idmap === false ? { idmap: target.idmap } : {}
+  const planned = { from, driver, source: sourceCan, ...idmap, at, ...(unlimited === undefined ? {} : { unlimited }) }
   if (wishes.sharing && !target.cow) return { ...planned, how: fullCopy(target), warnings: [whyNotShared(source, from)] }
   const isClone = isSame && (wishes.sharing || (target.clonesAreCopies === true && isOnDevice(paths.lxcpath, targetPaths.lxcpath)))
   return { ...planned, how: isClone ? 'clone' : 'copy', warnings: [] }
@@ -138,6 +142,13 @@ async function placeOf(paths: Paths, source: CopySource, from: Volume, { sharing
 // LXC's size of a device that nobody gave one, and what a file system takes for itself.
 const SMALLEST_DEVICE = 1024 ** 3
 const ROOM_FOR_FILES = 1.3
+
+/** A copy that could not be started is worth less than one without a limit. */
+function whyUnlimited({ loaded }: CopySource, { quota }: Usable, { inMemory: isInMemory }: VolumeWishes): string | undefined {
+  if (loaded.config.limits?.disk === undefined) return undefined
+  const reason = isInMemory === true ? 'there are no quotas in memory' : quota === true ? undefined : quota.reason
+  return reason === undefined ? undefined : `the copy has no limits.disk: ${reason}`
+}
 
 const fullCopy = ({ clonesAreCopies }: Usable): VolumePlan['how'] => (clonesAreCopies === true ? 'clone' : 'copy')
 

@@ -143,6 +143,7 @@ async function makePlan(context: StoreContext, targetPaths: Paths, request: Clon
     hwaddrs: network.hwaddrs,
     addresses: network.addresses.map(({ index }) => index),
     ephemeral,
+    unlimited: volume?.unlimited !== undefined,
     mountEntries: mounts.map((mount, index) => mountEntry(mount, source.container.dir, index)),
   })
   const { hookWords = [], sharing } = request

@@ -348,6 +348,20 @@ describe('where no limit can be enforced', { timeout: 120_000 }, () => {
     ])
   })
 
+  it('copies a limited container without its limit, and says so', async () => {
+    await root.ok('create', '-q', 'limited', '-t', 'busybox', '-f', join(root.path, 'no-network.yaml'), '-B', 'loop', '--fssize', '64M')
+    await root.ok('resize', 'limited', '64M')
+    const told = await root.tslxc('copy', '-B', 'dir', 'limited', 'free')
+    expect([told.code, told.stderr]).toEqual([0, expect.stringContaining('the copy has no limits.disk: ')])
+    await root.ok('start', 'free')
+    await root.ok('destroy', '-f', 'free')
+    await root.ok('copy', 'limited', 'twin')
+    expect(volumeOf(root, 'twin').limitBytes).toBe(64 * MIB)
+    await root.ok('start', 'twin')
+    await root.ok('destroy', '-f', 'twin')
+    await root.ok('destroy', 'limited')
+  })
+
   it('shows one that can not be measured, the others all the same', async () => {
     await root.createBusybox('gone')
     renameSync(join(dirOf(root, 'gone'), 'rootfs'), join(root.path, 'away'))
