@@ -1,9 +1,11 @@
 /** Looks for what keeps containers from working, and names the command that mends each thing. */
+import { existsSync } from 'node:fs'
 import { isRoot } from '../platform/host.ts'
 import { checkContainer, checkContainers } from './doctor-containers.ts'
 import { checkCgroups, checkKernel, checkLimits, checkProgram, checkStorage, checkUsers } from './doctor-host.ts'
 import { checkNetwork } from './doctor-network.ts'
 import { type DoctorReport, type Finding, Findings } from './doctor-report.ts'
+import { checkStores } from './doctor-storage.ts'
 import type { StoreContext } from './store.ts'
 
 /** Without root only what an ordinary user may see. With `name` that container's configuration as well.
@@ -18,6 +20,7 @@ export async function diagnose(context: StoreContext, name?: string): Promise<Do
     ...(await checkNetwork(paths)),
     ...checkStorage(paths),
     ...checkLimits(),
+    ...(isRoot() && existsSync(paths.lxcpath) ? await guarded(() => checkStores(paths)) : []),
     ...(isRoot() ? await guarded(() => checkContainers(context)) : []),
     ...(name === undefined ? [] : await checkContainer(paths, name)),
   ]
