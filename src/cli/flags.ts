@@ -42,6 +42,7 @@ export const nameArg = Args.string({
 })
 
 /** A managed network is named by its bridge. */
+export const volumeArg = Args.string({ description: 'Name of the data volume', required: true, ignoreStdin: true })
 export const bridgeArg = Args.string({ description: 'Name of the bridge', default: 'tslxcbr0', ignoreStdin: true })
 
 /** GNU getopt's optional value: `-e`, `-ePRIVS`, `--elevated=PRIVS`; `whenBare` is what `-e` alone means. oclif knows no such flag. */

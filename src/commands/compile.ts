@@ -55,7 +55,7 @@ export default class Compile extends BaseCommand<void> {
         const { readDefinition } = await import('../config/definitions.ts')
         const join = joined(flags)
         const overrides = (flags.define ?? []).map(readDefinition)
-        await settleForStart(context, name)
+        await settleForStart(context, name, { rcfile: flags.rcfile, overrides })
         const options = { overrides, join, ...(flags.rcfile === undefined ? {} : { rcfile: flags.rcfile }) }
         const compiled = await compileContainer(context.paths, name, options)
         const isNow = compiled.hasLimit || !(await settleLimit(context, name, options))

@@ -12,6 +12,7 @@ import { configFile, containerDir, type Paths } from '../platform/paths.ts'
 import type { CompileInput, GuestRecord } from './input.ts'
 import { gatherRootfs } from './rootfs.ts'
 import { checkRootfs, checkShares } from './share-checks.ts'
+import { gatherVolumes } from './volumes.ts'
 
 export interface GatherOptions {
   /** Instead of the container's own config.yaml: `start -f`. */
@@ -46,6 +47,7 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
   })
   const rootfs = gatherRootfs(paths, loaded, containerDir(paths, name))
   checkRootfs(loaded, rootfs.source)
+  const volumes = gatherVolumes(paths, loaded)
   const permissions = new PermissionCheck(trustedUid)
   const recordFile = join(containerDir(paths, name), 'record.json')
   // While it is there the root file system is being replaced; a start then asks the compiler, which finishes that first.
@@ -65,15 +67,21 @@ export function gather(paths: Paths, name: string, options: GatherOptions = {}):
     ...(rootfs.source === undefined ? {} : { rootfs: rootfs.source }),
     ...(rootfs.unsettled === undefined ? {} : { unsettled: rootfs.unsettled }),
     ...(rootfs.shift === undefined ? {} : { rootfsShift: rootfs.shift }),
+    volumes: volumes.sources,
     fstab: readFstab(loaded),
     fileShares: checkShares(loaded),
     managed: bridges.networks,
     join: options.join ?? {},
     ...(seccomp === undefined ? {} : { seccomp }),
     // A root file system that is mounted on the host is in no one's way once it is not; a record whose limit is another
-    // than the configuration's is there until a start has the limit applied.
-    mustBeAbsent: [join(containerDir(paths, name), 'host-mounts.json'), ...(rootfs.unsettled === undefined ? [] : [rootfs.unsettled])],
-    inputs: [...new Set([...loaded.inputs, recordFile, ...rootfs.inputs, pendingFile, ...bridges.files, ...read])],
+    // than the configuration's is there until a start has the limit applied. The configuration is always there: with a
+    // data volume to be made there is no plan that a start could take.
+    mustBeAbsent: [
+      join(containerDir(paths, name), 'host-mounts.json'),
+      ...(rootfs.unsettled === undefined ? [] : [rootfs.unsettled]),
+      ...(volumes.isIncomplete ? [file] : []),
+    ],
+    inputs: [...new Set([...loaded.inputs, recordFile, ...rootfs.inputs, ...volumes.inputs, pendingFile, ...bridges.files, ...read])],
   }
 }
 

@@ -24,6 +24,8 @@ export interface CompileInput {
   readonly rootfs?: MountSource
   /** The owners of its files are shifted by this on the disk. */
   readonly rootfsShift?: number
+  /** Where each data volume is. */
+  readonly volumes: ReadonlyMap<string, MountSource>
   /** Content of `mount.fstab`. */
   readonly fstab: readonly FstabEntry[]
   /** Sources of `shares` that are plain files. */

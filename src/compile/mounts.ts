@@ -2,6 +2,7 @@
 import { errorIn } from '../config/loaded.ts'
 import type { AutoMount, FstabEntry, MountOptions, Share } from '../config/mount-values.ts'
 import type { Config } from '../config/schema.ts'
+import type { VolumeMount } from '../config/volume-values.ts'
 import type { MountEntry } from '../runtime/spec.ts'
 import type { CompileInput } from './input.ts'
 
@@ -16,6 +17,7 @@ export function mountPlan(input: CompileInput): readonly MountEntry[] {
     ...rootfsMount(input),
     ...autoMounts(config),
     ...((config.autodev?.value ?? true) ? DEV_MOUNTS : []),
+    ...(config.volumes ?? []).map((volume) => volumeMount(volume, input)),
     ...input.fstab.map((entry) => fstabMount(entry, config)),
     ...(config.mount?.entry ?? []).map((entry) => fstabMount(entry, config)),
     ...(config.shares ?? []).map((share) => shareMount(share, input)),
@@ -55,6 +57,18 @@ function requireIds({ loaded }: CompileInput, shift: number): void {
   throw errorIn(loaded, ['idmap'], `idmap: the owners of the root file system are shifted by ${shift} on its disk, and idmap is another`, {
     hint: `idmap: ["b 0 ${shift} 65536"]`,
   })
+}
+
+function volumeMount({ volume, target, readOnly }: VolumeMount, { loaded, volumes }: CompileInput): MountEntry {
+  return {
+    target,
+    by: 'monitor',
+    source: volumes.get(volume) ?? { kind: 'bind', path: '', recursive: false },
+    // Owners on the disk are those inside, so that containers of any id range see the same.
+    flags: ['nosuid', 'nodev', readOnly ? 'ro' : 'rw'],
+    create: 'dir',
+    ...(isPrivileged(loaded.config) ? {} : { idmap: 'container' }),
+  }
 }
 
 function kernelMount(type: string, target: string, extra: Partial<MountEntry> = {}): MountEntry {

@@ -42,7 +42,8 @@ export function gatherRootfs(paths: Paths, loaded: LoadedConfig, containerDir: s
   }
 }
 
-function readVolume(file: string): Volume | undefined {
+/** Undefined when there is none. */
+export function readVolume(file: string): Volume | undefined {
   let text: string
   try {
     text = readFileSync(file, 'utf8')

@@ -51,6 +51,7 @@ mount.auto|list of proc:mixed, proc:rw, sys:mixed, sys:ro, sys:rw, cgroup:mixed|
 autodev|yes or no|1|A fresh /dev. With \`tmpfs\` beside it, it is written as \`autodev.value\`.
 autodev.tmpfs.size|size|500000|How much /dev can hold.
 shares|list of HOST:GUEST[:OPTION,…]|none|Directories of the host inside. Owners look the same on both sides; setuid and device files do not work. Options: ro; optional: a missing one is left out; root: files of the host's root may be made and changed.
+volumes|list of VOLUME:GUEST[:OPTION,…], or of maps|none|Data volumes of their own: not in the container's snapshots, and made when they are first needed. Options: ro; keep: it stays when the container is destroyed; size=SIZE; driver=DRIVER (the container's). As a map: volume, target, readonly, keep, size, driver.
 limits.memory|size|none|How much memory the container may use.
 limits.cpus|number|none|How many processors' time it may use; 1.5 is one and a half.
 limits.pids|number|none|How many processes and threads it may have.

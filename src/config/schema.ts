@@ -4,7 +4,18 @@
  */
 import type { output } from 'zod/mini'
 import * as z from 'zod/mini'
-import { BadValue, field, group, list, type Merged, namedValues, numberedGroups, type Scalar, valueOrGroup } from '../lib/fields.ts'
+import {
+  BadValue,
+  field,
+  group,
+  list,
+  type Merged,
+  namedValues,
+  numberedGroups,
+  type Scalar,
+  textsOrMaps,
+  valueOrGroup,
+} from '../lib/fields.ts'
 import { absolutePath, commandLine, integer, kernelValue, text, yesNo } from '../lib/values.ts'
 import { nameServer } from '../network/address-values.ts'
 import { networkItem } from '../network/options.ts'
@@ -27,6 +38,7 @@ import {
   size,
 } from './scalars.ts'
 import { duration, schedule } from './schedule-values.ts'
+import { volumeMap, volumeText } from './volume-values.ts'
 
 const MAX_INT = 2_147_483_647
 const MAX_ID = 4_294_967_294
@@ -109,6 +121,7 @@ export const containerSchema = z.strictObject({
   mount: group({ entry: list(fstabEntry), fstab: field(absolutePath), auto: list(autoMounts) }),
   autodev: valueOrGroup({ value: field(yesNo), tmpfs: group({ size: field(size) }) }),
   shares: list(share),
+  volumes: textsOrMaps(volumeText, volumeMap),
   limits: group({ memory: field(memoryLimit), cpus: field(cpuLimit), pids: field(integer(1, MAX_INT)), disk: field(diskLimit) }),
   cgroup: namedValues({ ...devices, dir: cgroupDir }, cgroupFile, kernelValue),
   cgroup2: namedValues(devices, cgroupFile, kernelValue),

@@ -2,6 +2,7 @@
 import type { NetworkOptions } from '../network/options.ts'
 import { errorIn, type LoadedConfig } from './loaded.ts'
 import type { IdmapEntry } from './scalars.ts'
+import type { VolumeMount } from './volume-values.ts'
 
 /** @throws ConfigError */
 export function checkWhole(loaded: LoadedConfig): void {
@@ -14,6 +15,7 @@ export function checkWhole(loaded: LoadedConfig): void {
   })
   if ((config.cap?.drop?.length ?? 0) > 0 && (config.cap?.keep?.length ?? 0) > 0)
     fail(['cap', 'keep'], 'cap.keep and cap.drop exclude each other', 'remove one of them')
+  checkVolumes(config.volumes ?? [], fail)
   checkIdmap(config.idmap ?? [], fail)
   const dir = config.cgroup?.dir
   if (dir?.value !== undefined && (dir.container !== undefined || dir.monitor !== undefined))
@@ -42,6 +44,14 @@ function checkIdmap(entries: readonly IdmapEntry[], fail: Fail): void {
         if (a.index < b.index && (overlap(a.inside, b.inside, a, b) || overlap(a.outside, b.outside, a, b)))
           fail(['idmap', b.index], 'idmap: this range overlaps another')
   }
+}
+
+function checkVolumes(volumes: readonly VolumeMount[], fail: Fail): void {
+  volumes.forEach(({ volume, target }, index) => {
+    const before = volumes.slice(0, index)
+    if (before.some((other) => other.target === target)) fail(['volumes', index], `two data volumes are to be at '${target}'`)
+    if (before.some((other) => other.volume === volume)) fail(['volumes', index], `the data volume '${volume}' stands here twice`)
+  })
 }
 
 const overlap = (a: number, b: number, x: IdmapEntry, y: IdmapEntry): boolean => a < b + y.count && b < a + x.count

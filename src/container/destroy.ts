@@ -8,6 +8,7 @@ import { checkName } from '../lib/names.ts'
 import type { LockHandle } from '../platform/addon.ts'
 import { removeFile, renameDurable } from '../platform/files.ts'
 import { stopContainer } from '../runtime/native-program.ts'
+import { fatesOf } from './data-volume-change.ts'
 import { requireNoDependents } from './dependents.ts'
 import { runDestroyHooks } from './host-hooks.ts'
 import { requireNotMounted } from './mounted.ts'
@@ -98,6 +99,9 @@ async function destroyExisting(context: StoreContext, container: Container): Pro
   else {
     await runDestroyHooks(context, container, loaded)
     if (loaded.config.rootfs?.managed === false) await disownVolume(container)
+  }
+  for (const { name: volume, stays } of await fatesOf(context.paths, container, configFile)) {
+    if (stays !== undefined) warnings.push(`volume '${volume}' stays: ${stays}`)
   }
   throwIfAborted(context.signal)
   context.onStep?.({ text: `removing '${name}'` })

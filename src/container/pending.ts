@@ -240,6 +240,8 @@ async function putIntoPlace(
 
 /** The staged text, or the present one, with the path of the root file system as it is now. */
 async function giveConfig({ dir, configFile }: Container, { old }: Pending, live: Volume): Promise<void> {
+  // Of a data volume nothing but volume.json says where it is.
+  if (basename(configFile) !== 'config.yaml') return
   const staged = join(dir, STAGED_CONFIG)
   const stagedText = await readTextIfPresent(staged)
   const text = stagedText ?? (await readFile(configFile, 'utf8'))

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type LockHandle, loadAddon } from '../platform/addon.ts'
 import { removeStaleTemporaries } from '../platform/files.ts'
 import { lockFile } from '../platform/paths.ts'
+import { type ConfigChoice, readyVolumes, unreadyVolumes } from './data-volume-make.ts'
 import { hostMountsFile, requireNotMounted, settleHostMounts } from './mounted.ts'
 import { PENDING, settlePending } from './pending.ts'
 import { finishRenames, hasBrokenRename } from './rename-journal.ts'
@@ -46,11 +47,12 @@ export async function settle(context: StoreContext, container: Container): Promi
  * For the compiler. A start that finds its plan stale holds the lock and waits for us, its child: then its lock is ours.
  * A container that somebody else works on is left alone.
  */
-export async function settleForStart(context: StoreContext, name: string): Promise<void> {
+export async function settleForStart(context: StoreContext, name: string, choice: ConfigChoice = {}): Promise<void> {
   const { paths, command } = context
   const container = containerOf(paths, name)
   const isPlain = ![join(container.dir, PENDING), hostMountsFile(container)].some((file) => existsSync(file))
-  if (isPlain && !hasBrokenRename(context)) return
+  const unready = unreadyVolumes(context, container, choice)
+  if (isPlain && unready.length === 0 && !hasBrokenRename(context)) return
   const goOn = async (): Promise<void> => {
     await finishRenames(context, [name])
     await settlePending(context, container)
@@ -66,5 +68,6 @@ export async function settleForStart(context: StoreContext, name: string): Promi
   } else if (lock.pid === process.ppid) {
     await goOn()
     await requireNotMounted(container, 'start', 'start')
+    await readyVolumes(context, container, unready)
   }
 }

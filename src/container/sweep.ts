@@ -6,6 +6,7 @@ import { readJson, removeFile } from '../platform/files.ts'
 import { type Paths, runDir } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
 import type { Volume } from '../storage/driver.ts'
+import { removeVolumesOf } from './data-volume-change.ts'
 import { releaseIds } from './ids.ts'
 import { JOURNAL_VERSION, type Journal } from './journal.ts'
 import { pendingVolumes } from './pending.ts'
@@ -37,6 +38,8 @@ export async function sweepCreation(context: StoreContext, container: Container)
 export async function sweepDestruction(context: StoreContext, container: Container): Promise<void> {
   const volume = await readVolume(container)
   const own = [...(volume === undefined ? [] : [volume]), ...(await pendingVolumes(container))]
+  // Its configuration says which data volumes were its own; the directory that holds it goes last.
+  await removeVolumesOf(context, container, join(container.dir, DESTROYING))
   await removeAll(context, container, [...own, ...(await snapshotVolumes(container))])
 }
 

@@ -5,23 +5,23 @@ import { StateError } from '../lib/errors.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Volume } from '../storage/driver.ts'
 import { storageDriver, volumeText } from '../storage/index.ts'
+import { dataVolumeNames, ownerOfVolume } from './data-volume-names.ts'
 import { snapshotDir, snapshotNames } from './snapshot-store.ts'
 import { type Container, entriesOf, listContainers, readVolume, readVolumeIn } from './store.ts'
 
 export interface OwnedVolume {
-  /** For people: `web`, `web@snap0`, `image 0123456789ab`. */
+  /** For people: `web`, `web@snap0`, `volume web-data`, `image 0123456789ab`. */
   readonly owner: string
   readonly volume: Volume
 }
 
-/** Of all containers, of their snapshots, and of the images kept in the store. */
+/** Of all containers and data volumes, of their snapshots, and of the images kept in the store. */
 export async function listVolumes(paths: Paths): Promise<readonly OwnedVolume[]> {
-  const dirs = listContainers(paths).flatMap((container) => [
-    { owner: container.name, dir: container.dir },
-    ...snapshotNames(container).map((snapshot) => ({
-      owner: `${container.name}@${snapshot}`,
-      dir: snapshotDir(container, snapshot),
-    })),
+  const data = dataVolumeNames(paths).map((name) => ({ shown: `volume ${name}`, owner: ownerOfVolume(paths, name) }))
+  const owners = [...listContainers(paths).map((owner) => ({ shown: owner.name, owner })), ...data]
+  const dirs = owners.flatMap(({ shown, owner }) => [
+    { owner: shown, dir: owner.dir },
+    ...snapshotNames(owner).map((snapshot) => ({ owner: `${shown}@${snapshot}`, dir: snapshotDir(owner, snapshot) })),
   ])
   const images = entriesOf(join(paths.lxcpath, '.images')).map((entry) => ({
     owner: `image ${entry.slice(0, 12)}`,

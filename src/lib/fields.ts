@@ -62,6 +62,30 @@ export function list<T>(parse: Parse<T>) {
   )
 }
 
+/** A list of texts or maps; a single one may stand for a list of one. */
+export function textsOrMaps<T>(parseText: Parse<T>, parseMap: (map: Readonly<Record<string, unknown>>) => T) {
+  return z.optional(
+    z.nullable(
+      z.transform((value: unknown, context: IssueSink): Items<T> => {
+        const items: readonly unknown[] = Array.isArray(value) ? value : [value]
+        if (items.length === 0) return new Items<T>([null])
+        return new Items(
+          items.map((item, index) => {
+            if (!isPlainMap(item)) return readScalar(parseText, item, context, Array.isArray(value) ? index : undefined)
+            try {
+              return parseMap(item)
+            } catch (error) {
+              if (!(error instanceof BadValue)) throw error
+              report(context, error, item, Array.isArray(value) ? { path: [index] } : {})
+              return null
+            }
+          }),
+        )
+      }),
+    ),
+  )
+}
+
 /** A map of known keys. */
 export function group<S extends z.core.$ZodShape>(shape: S) {
   return z.optional(z.nullable(z.strictObject(shape)))

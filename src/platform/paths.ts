@@ -38,6 +38,8 @@ export function makePaths(choices: PathChoices): Paths {
 }
 
 export const containerDir = (paths: Paths, name: string): string => join(paths.lxcpath, name)
+/** Of a data volume. */
+export const volumeDir = (paths: Paths, volume: string): string => join(paths.lxcpath, '.volumes', volume)
 export const configFile = (paths: Paths, name: string): string => join(paths.lxcpath, name, 'config.yaml')
 
 /** `<st_dev>-<st_ino>` of the lxcpath, so that no bind mount or symlink yields two monitors for one rootfs. */
