@@ -46,6 +46,8 @@ export function errorAt(source: YamlFile, path: Path, reason: string, options: E
 /** A single value as it is written, quotes aside. */
 export function textOf(source: YamlFile, path: Path): string {
   const { node } = locate(source.document.contents, path)
+  // An item of a list that is a map of its own.
+  if (isMap(node)) return JSON.stringify(node)
   if (!isScalar(node) || node.value === null) return ''
   return typeof node.value === 'boolean' ? (node.value ? '1' : '0') : (node.source ?? String(node.value))
 }

@@ -13,7 +13,7 @@ function put(tree: Record<string, unknown>, path: Path, text: string): void {
   let node: Record<string | number, unknown> = tree
   path.forEach((part, index) => {
     const next = path[index + 1]
-    if (next === undefined) node[part] = String(Number(text)) === text ? Number(text) : text
+    if (next === undefined) node[part] = String(Number(text)) === text ? Number(text) : text.startsWith('{"') ? JSON.parse(text) : text
     else {
       node[part] ??= typeof next === 'number' ? [] : {}
       node = node[part] as Record<string | number, unknown>

@@ -7,6 +7,7 @@ import { readSettings } from '../compile/settings.ts'
 import { loadConfig } from '../config/load.ts'
 import type { VolumeMount } from '../config/volume-values.ts'
 import { throwIfAborted } from '../lib/abort.ts'
+import { HostError } from '../lib/errors.ts'
 import { ensureDir, removeFile, writeDurable, writeJson } from '../platform/files.ts'
 import { volumeDir } from '../platform/paths.ts'
 import { syncFileSystem } from '../platform/trees.ts'
@@ -92,7 +93,14 @@ async function storageFor({ paths }: StoreContext, { driver, size, defaults }: V
     .split(',')
     .map((word) => (word === 'overlay' || word === 'overlayfs' ? 'dir' : word))
     .join(',')
-  return await chooseStorage(paths, { bdev }, known, size)
+  const choice = await chooseStorage(paths, { bdev }, known, size)
+  const capabilities = await choice.driver.probe({ dir: paths.lxcpath, pool: choice.pool })
+  if (capabilities.usable && capabilities.idmap === false) {
+    throw new HostError(`cannot make a data volume on ${choice.driver.name}: its mounts can't translate ids, which differ by container`, {
+      hint: 'driver: dir, or tslxc volume create -B dir',
+    })
+  }
+  return choice
 }
 
 export interface ConfigChoice {
