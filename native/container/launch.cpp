@@ -171,12 +171,25 @@ void hand_over_mounts(const LaunchRequest &request, InitPeer &init, int userns_f
 	init.send_locked();
 }
 
-Links make_container_links(const Spec &spec, pid_t pid) {
+/** Where init has failed already, its own words are the reason. */
+Fd open_network_namespace(InitPeer &init, pid_t pid) {
+	try {
+		return open_or_throw(cat("/proc/", pid, "/ns/net"), O_RDONLY);
+	} catch (const SysError &error) {
+		// A process that has ended has no namespaces, reaped or not.
+		if (error.info().error_number == ENOENT || error.info().error_number == ESRCH) {
+			init.throw_last_words();
+		}
+		throw;
+	}
+}
+
+Links make_container_links(const Spec &spec, InitPeer &init, pid_t pid) {
 	Links links;
 	if (!spec.creates("net") || spec.join_namespaces.contains("net")) {
 		return links;
 	}
-	const Fd netns = open_or_throw(cat("/proc/", pid, "/ns/net"), O_RDONLY);
+	const Fd netns = open_network_namespace(init, pid);
 	links.made = make_links(spec, netns.get());
 	for (const InterfacePlan &plan : spec.network) {
 		links.gateways.push_back(resolve_gateways(plan));
@@ -236,7 +249,7 @@ Launched launch(const LaunchRequest &request) {
 	}
 	hand_over_mounts(request, init, userns.get());
 	// From here on init works on its mounts while we make the links.
-	Links links = make_container_links(spec, child.pid());
+	Links links = make_container_links(spec, init, child.pid());
 	init.send_links(links);
 	launched.interfaces = std::move(links.made);
 

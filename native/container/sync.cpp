@@ -176,6 +176,10 @@ void InitPeer::wait_for_exec() {
 	}
 }
 
+void InitPeer::throw_last_words() {
+	tslxc::throw_last_words(socket_.get());
+}
+
 MountsPacket MonitorPeer::receive_mounts() {
 	MountsPacket packet;
 	for (bool last = false; !last;) {

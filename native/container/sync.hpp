@@ -65,6 +65,8 @@ public:
 	void receive_ready();
 	/** Returns when init's program runs. */
 	void wait_for_exec();
+	/** For when init is known to have ended: what it reported. */
+	[[noreturn]] void throw_last_words();
 
 private:
 	void send(const std::string &text, const std::vector<int> &fds = {});
