@@ -21,6 +21,8 @@ export default defineConfig({
           hookTimeout: 1_200_000,
         },
       },
+      // Builds OpenZFS on first use: `npm run test:zfs`, no part of `npm test`.
+      { test: { ...common, name: 'zfs', include: ['test/zfs/**/*.test.ts'], testTimeout: 1_200_000, hookTimeout: 1_200_000 } },
     ],
   },
 })

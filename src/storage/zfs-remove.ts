@@ -67,7 +67,8 @@ async function removeSnapshot(path: string): Promise<void> {
     if (isAbsent(error)) return
     if (!(error instanceof StateError)) throw error
     const renamed = `${dataset}@${internalName(`${path}\0${Date.now()}`)}`
-    await zfs(['rename', path, renamed], doing(path))
+    // zfs-fuse may have renamed what it calls busy: asked again, it finds nothing there.
+    await zfsIfThere(['rename', path, renamed], doing(path))
     await zfsIfThere(['destroy', '-d', renamed], doing(path))
   }
   await removeUnneeded(path)

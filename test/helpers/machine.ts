@@ -50,10 +50,10 @@ export class Machine {
   }
 
   /**
-   * Boots, and runs a script of test/vm, with further empty disks of these sizes. Fails with all it printed when it did
+   * Boots, and runs a script of test/vm, with further empty disks of these sizes and options of test/vm/run. Fails with all it printed when it did
    * not come to its end.
    */
-  async run(cgroup: 'v1' | 'v2', script: string, disks: readonly string[] = []): Promise<Findings> {
+  async run(cgroup: 'v1' | 'v2', script: string, disks: readonly string[] = [], options: readonly string[] = []): Promise<Findings> {
     const root = this.#root?.path ?? ''
     // Neither owners nor attributes of files go through the machine's shared directories.
     const disk = `${root}.ext4`
@@ -67,12 +67,13 @@ export class Machine {
       '--disk',
       disk,
       ...disks.flatMap((size) => ['--disk', size]),
+      ...options,
       '--',
       'bash',
       `test/vm/${script}`,
     ]
-    const options = { cwd: checkout, env: { TSLXC_ROOT: root, TSLXC_CACHE: undefined }, timeoutMs: (LIMIT_S + 30) * 1000 }
-    const { code, stdout, stderr } = await run(command, options)
+    const surroundings = { cwd: checkout, env: { TSLXC_ROOT: root, TSLXC_CACHE: undefined }, timeoutMs: (LIMIT_S + 30) * 1000 }
+    const { code, stdout, stderr } = await run(command, surroundings)
     if (code !== 0) throw new Error(`${script} ended with ${code}\n${stdout}${stderr}`)
     return readFindings(stdout)
   }
