@@ -50,8 +50,8 @@ export class Machine {
   }
 
   /**
-   * Boots, and runs a script of test/vm, with further empty disks of these sizes and options of test/vm/run. Fails with all it printed when it did
-   * not come to its end.
+   * Boots, and runs a script of test/vm, with further empty disks of these sizes and options of test/vm/run. Fails with
+   * all it printed when it did not come to its end.
    */
   async run(cgroup: 'v1' | 'v2', script: string, disks: readonly string[] = [], options: readonly string[] = []): Promise<Findings> {
     const root = this.#root?.path ?? ''
