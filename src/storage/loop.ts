@@ -1,14 +1,14 @@
 /** A root file system in an image file, which a loop device shows: ext4, xfs or btrfs inside. */
 import { lstatSync, statfsSync, statSync } from 'node:fs'
 import { chmod, open, rm, statfs } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { throwIfAborted } from '../lib/abort.ts'
 import { ExistsError, HostError, UsageError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { fileError, isAbsent, removeFile } from '../platform/files.ts'
 import { withDetachedMount } from '../platform/mounts.ts'
 import type { Paths } from '../platform/paths.ts'
-import { copyTree } from '../platform/trees.ts'
+import { copyTree, syncFileSystem } from '../platform/trees.ts'
 import { checkFstype, fstypeOf, makeFilesystem, missingTools, renewUuid } from './block-fs.ts'
 import { requirePrivateAncestor } from './dir.ts'
 import type { Capabilities, CloneOptions, MakeOptions, MountedOptions, StorageDriver, Usage, Volume, VolumeRef } from './driver.ts'
@@ -28,6 +28,8 @@ type LoopPaths = Pick<Paths, 'installRoot'>
 /** LXC's. */
 const DEFAULT_SIZE = 1024 ** 3
 const BLOCK = 4096
+/** Less than what an image needs at once. */
+const LITTLE_ROOM = 16 * 1024 ** 2
 /** statfs(2) magic of btrfs and bcachefs: an image is copied by reference, however large. */
 const ALWAYS_REFLINK: readonly number[] = [0x9123683e, 0xca451a4e]
 const WRITABLE = 0o600
@@ -77,7 +79,7 @@ async function create(paths: LoopPaths, at: VolumeRef, { signal }: MakeOptions =
   throwIfAborted(signal)
   const volume = locate(at)
   return await orRemoved(volume, { sizeBytes: volume.sizeBytes, mode: WRITABLE }, async () => {
-    await makeFilesystem(paths, volume.path, volume.fstype, signal)
+    await tellingOfRoom(volume, () => makeFilesystem(paths, volume.path, volume.fstype, signal))
     throwIfAborted(signal)
     return volume
   })
@@ -167,7 +169,30 @@ async function withMounted<T>(
 ): Promise<T> {
   const isSnapshot = ((statSync(volume.path, { throwIfNoEntry: false })?.mode ?? WRITABLE) & 0o200) === 0
   const source = { kind: 'loop', file: volume.path, type: volume.fstype } as const
-  return await withDetachedMount(paths, source, use, { readOnly: readOnly || isSnapshot })
+  if (readOnly || isSnapshot) return await withDetachedMount(paths, source, use, { readOnly: true })
+  const flushed = async (root: string): Promise<T> => {
+    const result = await use(root)
+    // The image has holes: that there is no room for what was written shows when it is written out, and nowhere else.
+    await syncFileSystem(paths, root)
+    return result
+  }
+  return await tellingOfRoom(volume, () => withDetachedMount(paths, source, flushed))
+}
+
+/** A file system in an image knows an input or output error only, where the one beneath has no room. @throws HostError `no-space` */
+async function tellingOfRoom<T>({ path }: LoopVolume, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (error) {
+    const dir = dirname(path)
+    const { bavail, bsize } = await statfs(dir)
+    if (bavail * bsize >= LITTLE_ROOM) throw error
+    throw new HostError(`cannot write '${path}': no space left on the file system of '${dir}'`, {
+      code: 'no-space',
+      hint: `df -h '${dir}'`,
+      cause: error,
+    })
+  }
 }
 
 async function usage(paths: LoopPaths, volume: LoopVolume): Promise<Usage> {

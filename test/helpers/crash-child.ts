@@ -31,6 +31,8 @@ function countAll(module: Calls, names: readonly string[]): void {
 }
 countAll(require('node:fs/promises') as Calls, ['open', 'rename', 'mkdir', 'rm', 'rmdir', 'chmod'])
 countAll(require('node:fs') as Calls, ['writeFileSync', 'renameSync', 'mkdirSync', 'rmSync'])
+// The tools of a store.
+countAll(require('node:child_process') as Calls, ['spawn'])
 
 // Many copies are written without waiting for the disk.
 const sync = createRequire(import.meta.url)('node:fs') as Record<string, (...args: unknown[]) => unknown>

@@ -1,0 +1,3 @@
+import { lifecycle } from './lifecycle.ts'
+
+lifecycle('loop', { clones: false, crashRounds: 3 })
