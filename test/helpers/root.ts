@@ -52,7 +52,7 @@ export function makeRoot({ ownCache = false } = {}): TestRoot {
 }
 
 /** Trees are deleted by a process of their own, which would go on making files here. */
-async function untilDeletedBehind(path: string): Promise<void> {
+export async function untilDeletedBehind(path: string): Promise<void> {
   const isDeleting = (pid: string): boolean => {
     try {
       const [words, environment] = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0'))

@@ -1,8 +1,9 @@
 /** The examples of `--help` and of the man pages, run as they stand. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { exampleText } from '../../src/cli/help.ts'
+import { type BtrfsPool, makeBtrfsPool } from '../helpers/btrfs-pool.ts'
 import { commandIds, loadCommand } from '../helpers/commands.ts'
 import { expectNoLeaks } from '../helpers/leaks.ts'
 import { needs } from '../helpers/needs.ts'
@@ -18,23 +19,34 @@ const imageCache = process.env.TSLXC_TEST_CACHE
 const debianIsCached = imageCache !== undefined && existsSync(join(imageCache, 'images'))
 
 let root: TestRoot
+let pool: BtrfsPool
 beforeAll(async () => {
   root = makeRoot()
+  // A store that can do everything: snapshots, limits, streams.
+  pool = makeBtrfsPool()
+  for (const dir of ['root', 'srv']) mkdirSync(join(pool.dir, dir))
+  await runOk(['mount', '--bind', join(pool.dir, 'root'), root.path])
+  chmodSync(root.path, 0o700)
+  mkdirSync(join(root.path, 'etc/tslxc'), { recursive: true })
+  writeFileSync(join(root.path, 'etc/tslxc/tslxc.yaml'), 'storage: { default: btrfs }\n')
   // The examples share /srv/www: in this mount namespace it is ours.
-  await runOk(['mount', '-t', 'tmpfs', 'tmpfs', '/srv'])
+  await runOk(['mount', '--bind', join(pool.dir, 'srv'), '/srv'])
   mkdirSync('/srv/www')
   mkdirSync(join(root.path, '.ssh'))
   writeFileSync(join(root.path, '.ssh/id_ed25519.pub'), 'ssh-ed25519 AAAA test\n')
   await root.ok('network', 'up')
 })
 afterAll(async () => {
-  for (const name of ['web', 'db', 'mail', 'box']) await root.tslxc('destroy', '-f', name)
+  await root.tslxc('umount', 'web')
+  for (const name of containers()) await root.tslxc('destroy', '-f', '-s', name)
   for (const bridge of ['tslxcbr0', 'lan1']) await root.tslxc('network', 'down', bridge)
+  for (const dir of ['/srv', root.path]) await runOk(['umount', dir])
   await root.remove()
-  await runOk(['umount', '/srv'])
+  pool.remove()
 })
 
 const exists = (name: string): boolean => existsSync(join(root.lxcpath, name, 'config.yaml'))
+const containers = (): string[] => readdirSync(root.lxcpath).filter((name) => !name.startsWith('.') && exists(name))
 
 async function haveContainers(names: readonly string[], state: 'RUNNING' | 'STOPPED'): Promise<void> {
   for (const name of names) {
@@ -46,8 +58,24 @@ async function haveContainers(names: readonly string[], state: 'RUNNING' | 'STOP
   }
 }
 
-const haveNone = async (name: string): Promise<void> => {
-  if (exists(name)) await root.ok('destroy', '-f', name)
+/** Of these names, or beginnings of names. */
+const haveNone = async (...names: string[]): Promise<void> => {
+  for (const name of containers()) {
+    if (names.some((wanted) => name === wanted || (wanted.endsWith('*') && name.startsWith(wanted.slice(0, -1))))) {
+      await root.ok('destroy', '-f', '-s', name)
+    }
+  }
+}
+
+async function haveSnapshots(...snapshots: string[]): Promise<void> {
+  await haveContainers(['web'], 'STOPPED')
+  await root.tslxc('snapshot', '-d', 'ALL', 'web')
+  for (const snapshot of snapshots) await root.ok('snapshot', 'web', snapshot)
+}
+
+async function haveMounted(...place: string[]): Promise<void> {
+  await haveContainers(['web'], 'STOPPED')
+  await root.ok('mount', 'web', ...place)
 }
 
 interface Condition {
@@ -72,7 +100,21 @@ const CONDITIONS: readonly (readonly [RegExp, Condition])[] = [
   [/EDITOR=nano/, { skip: 'needs a person at the editor' }],
   [/^tslxc create -t debian --help/, {}],
   [/^tslxc create web -t debian/, { prepare: () => haveNone('web'), cleanUp: () => haveNone('web'), usesImageCache: true }],
+  [/^tslxc create ci -t debian/, { cleanUp: () => haveNone('ci'), usesImageCache: true }],
   [/^tslxc create -n box/, { prepare: () => haveNone('box') }],
+  [/^tslxc copy -a/, { ...running('web'), cleanUp: () => root.ok('destroy', '-P', '/srv/lxc', 'web-backup') }],
+  [/^tslxc copy .* web2$/, { ...stopped('web'), cleanUp: () => haveNone('web2') }],
+  [/^tslxc copy -s web/, { ...stopped('web'), cleanUp: () => root.ok('destroy', 'web[1-9]*') }],
+  [/^tslxc copy -R/, { ...stopped('web'), cleanUp: () => root.ok('copy', '-R', 'www', 'web') }],
+  [/^tslxc copy -e/, { ...stopped('web'), cleanUp: () => haveNone('web_*') }],
+  [/^tslxc snapshot -r before-upgrade -N/, { prepare: () => haveSnapshots('before-upgrade'), cleanUp: () => haveNone('web2') }],
+  [/^tslxc snapshot (-r before-upgrade|-L|-d)/, { prepare: () => haveSnapshots('before-upgrade') }],
+  [/^tslxc snapshot/, { prepare: () => haveSnapshots() }],
+  [/^tslxc mount .*--snapshot/, { prepare: () => haveSnapshots('before-upgrade'), cleanUp: () => root.ok('umount', 'web') }],
+  [/^tslxc mount/, { ...stopped('web'), cleanUp: () => root.ok('umount', 'web') }],
+  [/^tslxc umount \/mnt/, { prepare: () => haveMounted('/mnt') }],
+  [/^tslxc umount web/, { prepare: () => haveMounted() }],
+  [/^tslxc destroy -s 'test-\*'/, stopped('test-1', 'test-2')],
   [/^tslxc image fetch debian/, { usesImageCache: true }],
   [/^tslxc image rm --all/, { prepare: () => haveContainers(['web'], 'STOPPED') }],
   [/^tslxc network down/, { prepare: () => haveContainers(['web', 'db', 'mail'], 'STOPPED'), cleanUp: () => root.ok('network', 'up') }],
@@ -85,7 +127,7 @@ const CONDITIONS: readonly (readonly [RegExp, Condition])[] = [
   [/^tslxc stop/, running('web', 'db')],
   [/^tslxc wait web -s 'STOPPED/, stopped('web')],
   [/^tslxc unfreeze/, { prepare: () => haveContainers(['web'], 'RUNNING').then(() => root.ok('freeze', 'web')) }],
-  [/^tslxc destroy web/, stopped('web')],
+  [/^tslxc destroy (-f )?web/, { prepare: () => haveSnapshots() }],
   [
     /^tslxc config (get|unset) web limits/,
     { prepare: () => haveContainers(['web'], 'STOPPED').then(() => root.ok('config', 'set', 'web', 'limits.memory', '1G')) },

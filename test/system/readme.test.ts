@@ -7,6 +7,7 @@ import { type Example, expectedPattern, readExamples } from '../helpers/console-
 import { expectNoLeaks } from '../helpers/leaks.ts'
 import { needs } from '../helpers/needs.ts'
 import { checkout, program } from '../helpers/program.ts'
+import { untilDeletedBehind } from '../helpers/root.ts'
 
 const README = readFileSync(join(checkout, 'README.md'), 'utf8')
 const cache = process.env.TSLXC_TEST_CACHE ?? ''
@@ -45,7 +46,8 @@ class Shell {
   async end(): Promise<void> {
     await this.run('for name in $(tslxc ls -1); do tslxc stop -k $name; done; tslxc network down --force')
     this.#child.stdin.end()
-    rmSync(this.root, { recursive: true, force: true })
+    await untilDeletedBehind(this.root)
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 12, retryDelay: 200 })
   }
 }
 
@@ -53,7 +55,11 @@ class Shell {
 const withoutProgress = (output: string): string =>
   output
     .split('\n')
-    .filter((line) => !/^(fetching|making|copying|removing|setting up|unpacking) /.test(line) && !/: (sending|fetched)/.test(line))
+    .filter(
+      (line) =>
+        !/^(fetching|making|copying|preparing|removing|restoring|starting|taking snapshot|setting up|unpacking) /.test(line) &&
+        !/: (sending|fetched)/.test(line),
+    )
     .join('\n')
     .replace(/\n*$/, '')
     .concat('\n')
