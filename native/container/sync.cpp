@@ -100,7 +100,7 @@ void InitPeer::send(const std::string &text, const std::vector<int> &fds) {
 		send_packet(socket_.get(), text, fds);
 	} catch (const SysError &error) {
 		if (error.info().error_number == EPIPE || error.info().error_number == ECONNRESET) {
-			throw_last_words(socket_.get());
+			throw_last_words();
 		}
 		throw;
 	}
