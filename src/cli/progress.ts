@@ -42,7 +42,7 @@ function terminalProgress(output: ProgressOutput): Progress {
     if (current === undefined) return
     const seconds = Math.round((Date.now() - since) / 1000)
     const frame = FRAMES[Math.floor(Date.now() / REDRAW_MS) % FRAMES.length]
-    const line = `${frame} ${current.text}${amount(current)}${seconds > 1 ? ` (${seconds} s)` : ''}`
+    const line = `${frame} ${current.text}${amount(current)}${pace(current, (Date.now() - since) / 1000)}${seconds > 1 ? ` (${seconds} s)` : ''}`
     output.write(`\r\x1b[K${line.slice(0, (output.columns ?? 80) - 1)}`)
   }
   return {
@@ -60,6 +60,14 @@ function terminalProgress(output: ProgressOutput): Progress {
       current = undefined
     },
   }
+}
+
+/** Rate, and how long the rest takes at it. */
+function pace({ done, total, unit }: Step, seconds: number): string {
+  if (unit !== 'bytes' || done === undefined || done === 0 || seconds < 1) return ''
+  const rate = done / seconds
+  const left = total === undefined || total <= done ? '' : `, ${Math.ceil((total - done) / rate)} s left`
+  return `, ${(rate / 1048576).toFixed(1)} MiB/s${left}`
 }
 
 function amount(step: Step): string {

@@ -11,6 +11,10 @@ import { type Container, entriesOf, type StoreContext } from './store.ts'
 /** Made anew for a copy, or of no use to it. */
 const OURS: readonly string[] = ['config.yaml', 'record.json', 'volume.json', 'spec.json', 'seccomp.bpf', 'snaps', 'volumes', 'mounts']
 const OURS_TOO = /^\.|\.log(\.\d+)?$|^(creating|pending|destroying|host-mounts)\.(json|yaml)$|\.tmp$|^rootfs(\.\w+)?$|^overlay$|^rootdev$/
+
+/** Whether an entry of a container's directory is one that people put there. */
+export const isOwnFile = (entry: string): boolean => !OURS.includes(entry) && !OURS_TOO.test(entry)
+
 const MOST_TEXT_BYTES = 1024 * 1024
 
 export interface OwnFiles {
@@ -26,7 +30,7 @@ export async function copyOwnFiles({ paths, signal }: StoreContext, { source, vo
   const firsts = new Set(named.map((path) => relative(source.dir, path).split('/')[0]))
   for (const entry of entriesOf(source.dir)) {
     const from = join(source.dir, entry)
-    if (OURS.includes(entry) || OURS_TOO.test(entry) || inVolume.includes(`${from}"`) || inVolume.includes(`${from}/`)) continue
+    if (!isOwnFile(entry) || inVolume.includes(`${from}"`) || inVolume.includes(`${from}/`)) continue
     throwIfAborted(signal)
     const stats = lstatSync(from)
     if (stats.isSymbolicLink()) symlinkSync(movedPaths(readlinkSync(from), source, to), join(to.dir, entry))
@@ -42,7 +46,7 @@ export async function copyOwnFiles({ paths, signal }: StoreContext, { source, vo
 export function moveOwnFiles(from: Container, to: Container): void {
   for (const entry of entriesOf(to.dir)) {
     const path = join(to.dir, entry)
-    if (!OURS.includes(entry) && !OURS_TOO.test(entry) && lstatSync(path).isFile()) rewrite(path, from, to)
+    if (isOwnFile(entry) && lstatSync(path).isFile()) moveText(path, from, to)
   }
 }
 
@@ -50,13 +54,14 @@ export function moveOwnFiles(from: Container, to: Container): void {
 function copyOwnFile(from: string, to: string, source: SourceConfig, container: Container): void {
   try {
     copyFileSync(from, to)
-    rewrite(to, source, container)
+    moveText(to, source, container)
   } catch (error) {
     throw fileError('copy', from, error)
   }
 }
 
-function rewrite(path: string, from: Pick<SourceConfig, 'name' | 'dir'>, to: Container): void {
+/** A small text's paths below one container's directory become those below another's. */
+export function moveText(path: string, from: Pick<SourceConfig, 'name' | 'dir'>, to: Container): void {
   const { size, mode } = statSync(path)
   if (size > MOST_TEXT_BYTES || (mode & 0o111) !== 0) return
   const text = readFileSync(path, 'utf8')

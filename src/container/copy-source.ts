@@ -83,7 +83,7 @@ export async function readSource(
 }
 
 /** As we write it ourselves. A map of several parts was thought out by somebody, and is kept. */
-function isOneRange({ config: { idmap = [] } }: LoadedConfig): boolean {
+export function isOneRange({ config: { idmap = [] } }: LoadedConfig): boolean {
   const [range] = idmap
   return idmap.length === 1 && range?.types.length === 2 && range.inside === 0 && range.count === ID_RANGE_COUNT
 }

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
 import { abortedError, throwIfAborted } from '../lib/abort.ts'
 import { CommandError, HostError, TslxcError } from '../lib/errors.ts'
 
@@ -31,6 +32,7 @@ export interface RunResult {
 const STDERR_LINES_IN_MESSAGE = 5
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 const KILL_AFTER_MS = 5_000
+const MOST_STDERR = 64 * 1024
 // Started from cron, a unit or a hook, PATH may lack the directories where the tools of an administrator are.
 const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
@@ -96,6 +98,63 @@ export async function runAttached(argv: readonly string[], options: Pick<RunOpti
     return 128 + (os.signals[result.signal as NodeJS.Signals] ?? 0)
   }
   throw failure(argv, options, result)
+}
+
+export interface PipedProcess {
+  /** Absent where the program does not read ours. */
+  readonly stdin: Writable | undefined
+  /** Absent where the program writes to our own standard output. */
+  readonly stdout: Readable | undefined
+  /** @throws CommandError with the last lines of stderr; HostError when it is not installed */
+  readonly ended: Promise<RunResult>
+  kill(): void
+}
+
+export interface PipeOptions {
+  readonly stdin?: 'pipe' | 'ignore'
+  /** A number: a descriptor of ours. */
+  readonly stdout?: 'pipe' | 'ignore' | number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Starts a program that reads or writes a stream. Whoever breaks off must `kill` it and wait for its end. */
+export function startPiped(argv: readonly string[], { stdin = 'ignore', stdout = 'pipe', signal }: PipeOptions = {}): PipedProcess {
+  throwIfAborted(signal)
+  const child = spawn(argv[0] ?? '', argv.slice(1), {
+    stdio: [stdin, stdout, 'pipe'],
+    env: { ...process.env, PATH: searchPath().join(delimiter), LC_ALL: 'C' },
+  })
+  let stderr = ''
+  child.stderr?.on('data', (text: Buffer) => {
+    stderr = (stderr + text.toString('utf8')).slice(-MOST_STDERR)
+  })
+  // That it does not read to the end shows in how it ends.
+  child.stdin?.on('error', () => undefined)
+  const kill = (): void => {
+    child.kill('SIGKILL')
+    // It is only over when nothing is left to read.
+    child.stdout?.destroy()
+    child.stdin?.destroy()
+  }
+  signal?.addEventListener('abort', kill, { once: true })
+  const ended = new Promise<RunResult>((resolve, reject) => {
+    let code: string | undefined
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      code = error.code
+    })
+    child.once('close', (exitCode, killedBy) => {
+      signal?.removeEventListener('abort', kill)
+      if (exitCode === 0) resolve({ stdout: '', stderr, status: 0 })
+      else if (signal?.aborted) reject(abortedError(signal.reason))
+      else {
+        const status = code === 'ENOENT' || exitCode === null ? undefined : exitCode
+        reject(failure(argv, {}, { exitCode: status, signal: killedBy ?? undefined, stderr, code }))
+      }
+    })
+  })
+  // Whoever broke off has a reason of their own.
+  ended.catch(() => undefined)
+  return { stdin: child.stdin ?? undefined, stdout: child.stdout ?? undefined, ended, kill }
 }
 
 /** Starts a program that goes on after us, with nothing of ours; whether it could be started is not told. */
