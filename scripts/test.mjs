@@ -41,6 +41,7 @@ const PACKAGES = [
   ['cpio', 'cpio'],
   ['mke2fs', 'e2fsprogs'],
   ['zfs-fuse', 'zfs-fuse'],
+  ['zstd', 'zstd'],
   ['mkfs.btrfs', 'btrfs-progs'],
   ['getfattr', 'attr'],
   ['setcap', 'libcap2-bin'],
