@@ -40,6 +40,8 @@ export interface ExportRequest {
   readonly force: boolean
   /** Of the program, for the manifest. */
   readonly version: string
+  /** This snapshot, and not the container as it is now. */
+  readonly snapshot?: string | undefined
 }
 
 export interface ExportReport {
@@ -66,7 +68,7 @@ type Written = Pick<ExportReport, 'bytes' | 'sha256' | 'snapshots' | 'notes'>
 export async function exportContainer(context: StoreContext, name: string, request: ExportRequest): Promise<ExportReport> {
   const { to } = request
   const put = async (fd: number): Promise<Written & { frozenMs?: number }> =>
-    await withSource(context, name, 'export', async (source) => {
+    await withSource(context, { name, snapshot: request.snapshot }, 'export', async (source) => {
       const { result, ...frozen } = await whileStill(context, source, { verb: 'export', allowRunning: request.allowRunning }, (volume) =>
         writeArchive(context, source, volume, { ...request, fd }),
       )

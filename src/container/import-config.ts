@@ -2,11 +2,14 @@
 import { loadConfig } from '../config/load.ts'
 import type { LoadedConfig } from '../config/loaded.ts'
 import { TslxcError } from '../lib/errors.ts'
+import { loadAddon } from '../platform/addon.ts'
 import { readTextIfPresent } from '../platform/files.ts'
+import type { StorageDriver, Volume } from '../storage/driver.ts'
 import { broken, CONFIG, type Manifest } from './archive-format.ts'
 import { type OwnValues, planConfig } from './clone-config.ts'
 import { giveCopyAddresses, type NetworkPlan, planNetwork } from './copy-network.ts'
 import { isOneRange } from './copy-source.ts'
+import { dressCopy } from './dress.ts'
 import { allocateIds, idmapLine } from './ids.ts'
 import {
   type Container,
@@ -34,7 +37,7 @@ export interface ImportedConfig {
 }
 
 export interface ImportSource {
-  readonly manifest: Manifest
+  readonly manifest: Pick<Manifest, 'name' | 'dir'>
   readonly text: string
   readonly uuid: string
 }
@@ -141,7 +144,7 @@ const NETWORKS: readonly GuestNetwork[] = ['networkd', 'ifupdown', 'busybox', 'n
 const INITS: readonly GuestInit[] = ['systemd', 'busybox', 'sysv']
 
 /** @throws TslxcError when it is malformed */
-export function recordFrom(text: string | undefined, { uuid }: Manifest): ContainerRecord {
+export function recordFrom(text: string | undefined, { uuid }: Pick<Manifest, 'uuid'>): ContainerRecord {
   const none = { template: 'none', options: {}, guest: { network: 'none', init: 'sysv' }, createdAt: new Date().toISOString() } as const
   if (text === undefined) return { ...none, version: 1, uuid: uuid ?? crypto.randomUUID() }
   const read = parsed(text)
@@ -169,4 +172,20 @@ function parsed(text: string): Partial<ContainerRecord> {
   } catch {
     throw broken('its record.json is malformed')
   }
+}
+
+/** As a copy on the same host: another machine than its source. */
+export async function dressImported(
+  { paths }: StoreContext,
+  { driver, volume }: { readonly driver: StorageDriver; readonly volume: Volume },
+  hostname: string | undefined,
+): Promise<void> {
+  await driver.withMounted(volume, async (mountedAt) => {
+    const root = loadAddon(paths.installRoot).openRootfsDir(mountedAt)
+    try {
+      dressCopy(root, hostname)
+    } finally {
+      root.close()
+    }
+  })
 }

@@ -8,7 +8,6 @@ import { writeCompiled } from '../compile/write.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { checkName, nameProblem } from '../lib/names.ts'
 import { attachUndoErrors } from '../lib/undo.ts'
-import { loadAddon } from '../platform/addon.ts'
 import { ensureDir } from '../platform/files.ts'
 import { removeTree, syncFileSystem } from '../platform/trees.ts'
 import type { StorageDriver, Volume, VolumeRef } from '../storage/driver.ts'
@@ -33,8 +32,7 @@ import { type Input, openInput } from './archive-input.ts'
 import { ArchiveReader, type Member } from './archive-reader.ts'
 import { chooseStorage, type StorageWish } from './choose-storage.ts'
 import { isOwnFile, moveText } from './copy-files.ts'
-import { dressCopy } from './dress.ts'
-import { type ImportedConfig, planImport, recordFrom } from './import-config.ts'
+import { dressImported, type ImportedConfig, planImport, recordFrom } from './import-config.ts'
 import { SNAPSHOT, snapshotDir, snapshotRef } from './snapshot-store.ts'
 import { alreadyExists, containerExists, rootfsRef, type StoreContext, volumeFile, volumeRecord } from './store.ts'
 import { beginCreation, type Creation } from './transaction.ts'
@@ -81,7 +79,11 @@ interface Opened {
  */
 export async function importArchive(context: StoreContext, request: ImportRequest): Promise<ImportReport> {
   if (request.name !== undefined) refuseTaken(context, request.name)
-  const input = await openInput(request.from, context.signal)
+  return await importInput(context, await openInput(request.from, context.signal), request)
+}
+
+/** The same of an input that is open already, and closed afterwards. */
+export async function importInput(context: StoreContext, input: Input, request: Omit<ImportRequest, 'from'>): Promise<ImportReport> {
   try {
     return await importFrom(context, input, request)
   } catch (error) {
@@ -97,7 +99,7 @@ function refuseTaken({ paths }: StoreContext, name: string): void {
   if (containerExists(paths, name)) throw alreadyExists(name)
 }
 
-async function importFrom(context: StoreContext, input: Input, request: ImportRequest): Promise<ImportReport> {
+async function importFrom(context: StoreContext, input: Input, request: Omit<ImportRequest, 'from'>): Promise<ImportReport> {
   const opened = await openArchive(input)
   const name = request.name ?? opened.manifest.name
   refuseTaken(context, name)
@@ -109,7 +111,7 @@ async function importFrom(context: StoreContext, input: Input, request: ImportRe
   const config = await planImport(context, container, { manifest: opened.manifest, text, uuid: record.uuid })
   const volume = await makeVolumes(creation, opened, request, config)
   putFiles(creation, opened)
-  if (volume !== undefined && !config.sameMachine) await dress(context, volume, config)
+  if (volume !== undefined && !config.sameMachine) await dressImported(context, volume, config.hostname)
   await syncFileSystem(context.paths, container.dir)
   await creation.commit({
     config: config.render(volume === undefined ? undefined : volumeText(volume.volume)),
@@ -166,7 +168,12 @@ interface Made {
 }
 
 /** The root file system and the snapshots, and the checksum behind them. */
-async function makeVolumes(creation: Creation, opened: Opened, request: ImportRequest, config: ImportedConfig): Promise<Made | undefined> {
+async function makeVolumes(
+  creation: Creation,
+  opened: Opened,
+  request: Pick<ImportRequest, 'storage'>,
+  config: ImportedConfig,
+): Promise<Made | undefined> {
   const { context, container } = creation
   const { manifest } = opened
   if (manifest.rootfs === undefined) {
@@ -271,16 +278,4 @@ function putFiles({ container }: Creation, { texts, manifest }: Opened): void {
     moveText(path, { name: manifest.name, dir: manifest.dir }, container)
     chmodSync(path, mode)
   }
-}
-
-/** As a copy on the same host: another machine than its source. */
-async function dress({ paths }: StoreContext, { driver, volume }: Made, { hostname }: ImportedConfig): Promise<void> {
-  await driver.withMounted(volume, async (mountedAt) => {
-    const root = loadAddon(paths.installRoot).openRootfsDir(mountedAt)
-    try {
-      dressCopy(root, hostname)
-    } finally {
-      root.close()
-    }
-  })
 }

@@ -8,7 +8,7 @@ import { withDetachedMount } from '../platform/mounts.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Capabilities, StorageDriver, Volume } from '../storage/driver.ts'
 import { driverOf } from '../storage/index.ts'
-import { type CopySource, findSource, readSource } from './copy-source.ts'
+import { type CopySource, findSource, readSource, type SourceName } from './copy-source.ts'
 import { writeJournal } from './journal.ts'
 import { quiesced } from './quiesce.ts'
 import { removeSnapshotDir, snapshotRef, snapshotsDir } from './snapshot-store.ts'
@@ -17,7 +17,7 @@ import { findContainer, lockContainer, poolOf, type StoreContext } from './store
 /** Runs with the container locked, so that nothing is made, removed or started meanwhile; `stop` takes no lock. */
 export async function withSource<T>(
   context: StoreContext,
-  name: string,
+  { name, snapshot }: SourceName,
   verb: string,
   use: (source: CopySource) => Promise<T>,
 ): Promise<T> {
@@ -25,7 +25,7 @@ export async function withSource<T>(
   await findSource(context, { name })
   const lock = await lockContainer(context, name, { shared: true })
   try {
-    return await use(await readSource(context, { name }, { allowRunning: true }))
+    return await use(await readSource(context, { name, snapshot }, { allowRunning: true }))
   } finally {
     lock.release()
   }

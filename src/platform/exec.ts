@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
+import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { abortedError, throwIfAborted } from '../lib/abort.ts'
 import { CommandError, HostError, TslxcError } from '../lib/errors.ts'
 
@@ -130,10 +130,13 @@ export function startPiped(argv: readonly string[], { stdin = 'ignore', stdout =
   })
   // That it does not read to the end shows in how it ends.
   child.stdin?.on('error', () => undefined)
+  // Node throws away what nobody has begun to read when a program ends.
+  const out = child.stdout?.pipe(new PassThrough())
   const kill = (): void => {
     child.kill('SIGKILL')
     // It is only over when nothing is left to read.
     child.stdout?.destroy()
+    out?.destroy()
     child.stdin?.destroy()
   }
   signal?.addEventListener('abort', kill, { once: true })
@@ -154,7 +157,7 @@ export function startPiped(argv: readonly string[], { stdin = 'ignore', stdout =
   })
   // Whoever broke off has a reason of their own.
   ended.catch(() => undefined)
-  return { stdin: child.stdin ?? undefined, stdout: child.stdout ?? undefined, ended, kill }
+  return { stdin: child.stdin ?? undefined, stdout: out, ended, kill }
 }
 
 /** Starts a program that goes on after us, with nothing of ours; whether it could be started is not told. */

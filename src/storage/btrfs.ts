@@ -7,6 +7,7 @@ import { printSizeRounded } from '../lib/units.ts'
 import { type BtrfsInspection, loadAddon, type NativeAddon } from '../platform/addon.ts'
 import type { Paths } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
+import { btrfsStream } from './btrfs-stream.ts'
 import { requirePrivateAncestor } from './dir.ts'
 import type { Capabilities, MakeOptions, StorageDriver, Usage, Volume, VolumeRef } from './driver.ts'
 import { swapPaths } from './swap.ts'
@@ -19,6 +20,7 @@ export interface BtrfsVolume extends Volume {
 
 /** No smaller limit leaves room for the metadata of an empty subvolume. */
 const SMALLEST_LIMIT = 1024 * 1024
+const COMMON = { dependents: async () => [], stream: btrfsStream }
 
 export function makeBtrfsDriver(paths: Pick<Paths, 'installRoot'>): StorageDriver<BtrfsVolume> {
   const addon = () => loadAddon(paths.installRoot)
@@ -66,7 +68,7 @@ export function makeBtrfsDriver(paths: Pick<Paths, 'installRoot'>): StorageDrive
     },
     withMounted: (volume, use) => use(volume.path),
     rootfsPlan: (volume) => ({ kind: 'bind', path: volume.path, recursive: false }),
-    dependents: async () => [],
+    ...COMMON,
     resize: (volume, bytes) => limit(addon(), volume, bytes),
     usage: (volume) => usage(addon(), volume),
   }

@@ -85,6 +85,20 @@ export interface MountedOptions {
   readonly readOnly?: boolean
 }
 
+/** A store's own streams, of read-only volumes alone: all of one, or what differs from an earlier one. */
+export interface VolumeStream<V extends Volume = Volume> {
+  /** Why one can't be sent, or not against that base; undefined: it can. */
+  obstacle(of: V, base?: V): Promise<string | undefined>
+  /** The same for a volume and for what was received of it. */
+  identity(of: V): Promise<string>
+  /** The program that writes the stream to its standard output. */
+  sender(of: V, base?: V): readonly string[]
+  /** The program that reads it from its standard input, and the read-only volume that it makes. Makes nothing. */
+  receiver(as: VolumeRef, base?: V): Promise<{ readonly argv: readonly string[]; readonly made: V }>
+  /** After the program has ended. @throws HostError when the volume is not there */
+  received(made: V): Promise<void>
+}
+
 export interface StorageDriver<V extends Volume = Volume> {
   readonly name: V['driver']
   /** No volume ever needs another one: `dependents` is always empty. */
@@ -135,4 +149,6 @@ export interface StorageDriver<V extends Volume = Volume> {
    */
   resize(volume: V, sizeBytes: number | undefined): Promise<V>
   usage(volume: V): Promise<Usage>
+  /** Absent: moved file by file. */
+  readonly stream?: VolumeStream<V>
 }

@@ -17,6 +17,7 @@ import type { Capabilities, CloneOptions, MakeOptions, MountedOptions, StorageDr
 import { withShift } from './shift.ts'
 import { withContent } from './zfs-content.ts'
 import { internalName, removeVolume } from './zfs-remove.ts'
+import { zfsStream } from './zfs-stream.ts'
 import {
   canIdmap,
   datasetOf,
@@ -81,6 +82,7 @@ export function makeZfsDriver(paths: Pick<Paths, 'installRoot' | 'runBase'>): St
     dependents,
     resize: resizeDataset,
     usage,
+    stream: zfsStream,
   }
 }
 
