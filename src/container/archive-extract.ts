@@ -106,6 +106,6 @@ const noSpace = (reason: string, cause?: unknown): HostError =>
 
 function inWords(error: unknown): unknown {
   if (!(error instanceof TslxcError) || error.code !== 'command') return error
-  if (/No space left|Disk quota exceeded/.test(error.message)) return noSpace('no space left', error)
+  if (/No space left|Disk quota exceeded|Wrote only \d+ of/.test(error.message)) return noSpace('no space left', error)
   return new HostError(`cannot import the archive: ${error.message.replace(/^.*?: /, '').split('\n')[0]}`, { cause: error })
 }

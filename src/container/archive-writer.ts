@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { write } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { CommandError, HostError, TslxcError } from '../lib/errors.ts'
+import { HostError, TslxcError } from '../lib/errors.ts'
 import { END_OF_ARCHIVE, fileMember } from '../lib/tar.ts'
 import { type PipedProcess, startPiped } from '../platform/exec.ts'
 import { CHECKSUM } from './archive-format.ts'
@@ -117,13 +117,18 @@ export interface Output {
 /** To a descriptor. @throws HostError when nobody reads it any more */
 export function openOutput(fd: number, compression: Compression, signal?: AbortSignal): Output {
   if (compression.kind === 'none') return { write: (part) => writePart(fd, part), end: async () => undefined, abort: async () => undefined }
-  const zstd = startPiped(['zstd', '-q', '-T0', `-${compression.level}`, '-c'], { stdin: 'pipe', stdout: fd, signal })
+  const zstd = startPiped(['zstd', '-q', '-T0', `-${compression.level}`, '-c'], { stdin: 'pipe', signal })
+  // Not by zstd itself: it takes a full pipe that does not block for an error.
+  const written = (async () => {
+    for await (const part of zstd.stdout as AsyncIterable<Buffer>) await writePart(fd, part)
+  })()
+  written.catch(() => zstd.kill())
+  // Why nothing could be written says more than how zstd ended for it.
   const explained = async <T>(action: Promise<T>): Promise<T> => {
     try {
       return await action
     } catch (error) {
-      if (error instanceof CommandError && /SIGPIPE|Broken pipe/.test(error.message)) throw readerGone(error)
-      if (error instanceof CommandError && /No space left/.test(error.message)) throw full(error)
+      await written
       throw error
     }
   }
@@ -132,6 +137,7 @@ export function openOutput(fd: number, compression: Compression, signal?: AbortS
     async end() {
       zstd.stdin?.end()
       await explained(zstd.ended)
+      await written
     },
     async abort() {
       zstd.kill()

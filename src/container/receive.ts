@@ -13,7 +13,7 @@ import { startPiped } from '../platform/exec.ts'
 import { ensureDir, readTextIfPresent, removeFile, writeDurable, writeJson } from '../platform/files.ts'
 import { syncFileSystem } from '../platform/trees.ts'
 import type { Pool, StorageDriver, Volume, VolumeRef, VolumeStream } from '../storage/driver.ts'
-import { storageDriver, volumeText } from '../storage/index.ts'
+import { poolOf, storageDriver, volumeText } from '../storage/index.ts'
 import { CONFIG } from './archive-format.ts'
 import { inputOf } from './archive-input.ts'
 import { feed } from './archive-writer.ts'
@@ -29,7 +29,6 @@ import {
   type Container,
   CREATING,
   containerExists,
-  poolOf,
   readVolumeIn,
   rootfsRef,
   type StoreContext,

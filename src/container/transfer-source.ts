@@ -7,12 +7,12 @@ import { ensureDir } from '../platform/files.ts'
 import { withDetachedMount } from '../platform/mounts.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Capabilities, StorageDriver, Volume } from '../storage/driver.ts'
-import { driverOf } from '../storage/index.ts'
+import { driverOf, poolOf } from '../storage/index.ts'
 import { type CopySource, findSource, readSource, type SourceName } from './copy-source.ts'
 import { writeJournal } from './journal.ts'
 import { quiesced } from './quiesce.ts'
 import { removeSnapshotDir, snapshotRef, snapshotsDir } from './snapshot-store.ts'
-import { findContainer, lockContainer, poolOf, type StoreContext } from './store.ts'
+import { findContainer, lockContainer, type StoreContext } from './store.ts'
 
 /** Runs with the container locked, so that nothing is made, removed or started meanwhile; `stop` takes no lock. */
 export async function withSource<T>(
