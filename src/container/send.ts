@@ -88,6 +88,8 @@ async function sendNative(context: StoreContext, name: string, request: SendRequ
     if (source.volume === undefined) return refuse('it has no root file system')
     const driver = driverOf(context.paths, source.volume)
     if (driver.stream === undefined) return refuse(`'${driver.name}' has none`)
+    if (driver.stream.onlyKept === true && request.snapshot === undefined)
+      return refuse(`'${driver.name}' sends snapshots alone, see --snapshot`)
     const base = request.from === undefined ? undefined : await snapshotOf(source, request.from)
     const named = request.snapshot === undefined ? undefined : await snapshotOf(source, request.snapshot)
     const send = async (volume: Volume): Promise<SendReport | undefined> => {

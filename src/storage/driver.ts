@@ -87,6 +87,8 @@ export interface MountedOptions {
 
 /** A store's own streams, of read-only volumes alone: all of one, or what differs from an earlier one. */
 export interface VolumeStream<V extends Volume = Volume> {
+  /** What was received can't go while a clone of it is there: only a snapshot that is kept is worth a stream. */
+  readonly onlyKept?: true
   /** Why one can't be sent, or not against that base; undefined: it can. */
   obstacle(of: V, base?: V): Promise<string | undefined>
   /** The same for a volume and for what was received of it. */

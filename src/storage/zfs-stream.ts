@@ -10,6 +10,7 @@ import { datasetOf, HOLDER, hasModule, readProperties, snapshotNameOf, snapshots
 const DEFAULT_ROOT = 'lxc'
 
 export const zfsStream: VolumeStream<ZfsVolume> = {
+  onlyKept: true,
   async obstacle(of, base) {
     if (base === undefined || datasetOf(base.path) === datasetOf(of.path)) return undefined
     return `'${of.path}' does not follow '${base.path}': something was restored between them`

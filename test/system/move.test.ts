@@ -193,11 +193,11 @@ describe('streams', { timeout: 120_000 }, () => {
     expect(await content(to, 'now')).toEqual(await content(at, 'web'))
     expect(readdirSync(join(at, 'web/snaps')).sort()).toEqual(['snap0', 'snap1'])
     expect(readdirSync(join(to, 'now/snaps'))).toEqual([])
-    expect(() => send(['web', '--from', 'snap0', '-P', at], ['-P', to, 'nowhere'])).toThrow(
+    expect(() => send(['web', '--from', 'snap0', '--snapshot', 'snap1', '-P', at], ['-P', to, 'nowhere'])).toThrow(
       "its snapshot 'snap0', which the stream builds on, is not here",
     )
     expect(() => send(['web', '-P', at], ['-P', to, ...words(), 'now'])).toThrow('Container already exists')
-    expect(() => send(['web', '-P', at], ['-P', to, '-B', 'dir', 'other'])).toThrow('or send it with --format file')
+    expect(() => send(['web', '--snapshot', 'snap1', '-P', at], ['-P', to, '-B', 'dir', 'other'])).toThrow('or send it with --format file')
     send(['web', '--format', 'file', '-P', at], ['-P', to, '-B', 'dir', 'other'])
     await root.ok('destroy', 'other', '-P', to)
     // Cut off anywhere: nothing is made, nothing changes.
