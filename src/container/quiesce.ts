@@ -14,17 +14,21 @@ export interface Quiesced<T> {
 export async function quiesced<T>(
   { paths }: StoreContext,
   name: string,
-  capabilities: Pick<Extract<Capabilities, { usable: true }>, 'snapshotsNeedFreeze'>,
+  capabilities: Pick<Extract<Capabilities, { usable: true }>, 'snapshotsNeedFreeze' | 'snapshotsNeedFlush'>,
   action: () => Promise<T>,
 ): Promise<Quiesced<T>> {
   const { state, initPid } = stateOf(paths, name)
   if (!capabilities.snapshotsNeedFreeze || state === 'STOPPED' || state === 'FROZEN') return { result: await action() }
+  const flush = async (): Promise<void> => {
+    if (initPid !== undefined) await syncFileSystem(paths, `/proc/${initPid}/root`).catch(() => undefined)
+  }
   // What is written back now need not be while it stands still.
-  if (initPid !== undefined) await syncFileSystem(paths, `/proc/${initPid}/root`).catch(() => undefined)
+  await flush()
   let frozenMs = 0
   const result = await whileFrozen(paths, name, async () => {
     const frozenAt = performance.now()
     try {
+      if (capabilities.snapshotsNeedFlush === true) await flush()
       return await action()
     } finally {
       frozenMs = performance.now() - frozenAt

@@ -61,6 +61,8 @@ export type Capabilities =
       readonly quota: true | { readonly reason: string; readonly hint: string }
       /** A snapshot of a running container needs it to stand still, so that all files are of one moment. */
       readonly snapshotsNeedFreeze: boolean
+      /** It is taken below the file system: what was written has to be flushed while the container stands still. */
+      readonly snapshotsNeedFlush?: true
     }
   | { readonly usable: false; readonly reason: string; readonly hint: string }
 

@@ -72,7 +72,13 @@ function probe({ dir, pool }: Pick<VolumeRef, 'dir' | 'pool'>): Capabilities {
   if (statSync('/dev/loop-control', { throwIfNoEntry: false }) === undefined) {
     return { usable: false, reason: 'there are no loop devices', hint: 'modprobe loop' }
   }
-  return { usable: true, cow: ALWAYS_REFLINK.includes(statfsSync(dir).type), quota: true, snapshotsNeedFreeze: true }
+  return {
+    usable: true,
+    cow: ALWAYS_REFLINK.includes(statfsSync(dir).type),
+    quota: true,
+    snapshotsNeedFreeze: true,
+    snapshotsNeedFlush: true,
+  }
 }
 
 async function create(paths: LoopPaths, at: VolumeRef, { signal }: MakeOptions = {}): Promise<LoopVolume> {

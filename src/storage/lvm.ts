@@ -76,7 +76,10 @@ async function probe(at: Pick<VolumeRef, 'dir' | 'pool'>): Promise<Capabilities>
     const group = await readGroup(groupOf(at))
     const pool = poolOf(group, at.pool.thinPool)
     requireRoom(group, pool, pool === undefined ? group.extentBytes : 0)
-    return { usable: true, cow: pool !== undefined, quota: true, snapshotsNeedFreeze: at.pool.fstype === 'btrfs' }
+    // dm-snapshot freezes the file system itself, but for btrfs, which it can't.
+    const below =
+      at.pool.fstype === 'btrfs' ? ({ snapshotsNeedFreeze: true, snapshotsNeedFlush: true } as const) : { snapshotsNeedFreeze: false }
+    return { usable: true, cow: pool !== undefined, quota: true, ...below }
   } catch (error) {
     if (!(error instanceof HostError)) throw error
     return { usable: false, reason: error.message.replace(/^cannot use LVM: /, ''), hint: error.hint ?? 'vgs' }
