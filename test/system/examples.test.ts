@@ -78,6 +78,17 @@ async function haveMounted(...place: string[]): Promise<void> {
   await root.ok('mount', 'web', ...place)
 }
 
+async function haveNoVolume(): Promise<void> {
+  await root.tslxc('volume', 'snapshot', '-d', 'before', 'web-data')
+  await root.tslxc('volume', 'destroy', 'web-data')
+}
+
+async function haveVolume(...snapshots: string[]): Promise<void> {
+  await haveNoVolume()
+  await root.ok('volume', 'create', 'web-data')
+  for (const snapshot of snapshots) await root.ok('volume', 'snapshot', 'web-data', snapshot)
+}
+
 interface Condition {
   readonly prepare?: () => Promise<unknown>
   /** Typed at a terminal. */
@@ -112,8 +123,11 @@ const CONDITIONS: readonly (readonly [RegExp, Condition])[] = [
   [/^tslxc snapshot/, { prepare: () => haveSnapshots() }],
   [/^tslxc mount .*--snapshot/, { prepare: () => haveSnapshots('before-upgrade'), cleanUp: () => root.ok('umount', 'web') }],
   [/^tslxc mount/, { ...stopped('web'), cleanUp: () => root.ok('umount', 'web') }],
-  [/^tslxc umount \/mnt/, { prepare: () => haveMounted('/mnt') }],
+  [/^tslxc umount \/mnt/, { prepare: () => haveMounted(join(root.path, 'mnt')) }],
   [/^tslxc umount web/, { prepare: () => haveMounted() }],
+  [/^tslxc volume create/, { prepare: haveNoVolume, cleanUp: haveNoVolume }],
+  [/^tslxc volume (restore|snapshot -d)/, { prepare: () => haveVolume('before') }],
+  [/^tslxc volume/, { prepare: () => haveVolume() }],
   [/^tslxc destroy -s 'test-\*'/, stopped('test-1', 'test-2')],
   [/^tslxc image fetch debian/, { usesImageCache: true }],
   [/^tslxc image rm --all/, { prepare: () => haveContainers(['web'], 'STOPPED') }],
@@ -146,7 +160,8 @@ async function runExample(example: string, condition: Condition): Promise<Outcom
     EDITOR: 'true',
     PATH: `${join(checkout, 'bin')}:${process.env.PATH}`,
   }
-  const command = example.replace(' 3f2a', ` ${await firstImage()}`)
+  // Somebody may keep things in the /mnt of this host.
+  const command = example.replace(' 3f2a', ` ${await firstImage()}`).replace(' /mnt', ` ${root.path}/mnt`)
   if (condition.typed === undefined) return run(['sh', '-c', command], { env, timeoutMs: 90_000 })
   if (command.startsWith('tslxc start -F')) setTimeout(() => void root.tslxc('stop', '-k', 'web'), 3000)
   return run(['script', '-qec', command, '/dev/null'], { env, input: condition.typed, timeoutMs: 30_000 })
