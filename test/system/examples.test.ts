@@ -1,5 +1,5 @@
 /** The examples of `--help` and of the man pages, run as they stand. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { exampleText } from '../../src/cli/help.ts'
@@ -32,7 +32,7 @@ beforeAll(async () => {
   // The examples share /srv/www: in this mount namespace it is ours.
   await runOk(['mount', '--bind', join(pool.dir, 'srv'), '/srv'])
   mkdirSync('/srv/www')
-  mkdirSync(join(root.path, '.ssh'))
+  for (const dir of ['.ssh', 'backup']) mkdirSync(join(root.path, dir))
   writeFileSync(join(root.path, '.ssh/id_ed25519.pub'), 'ssh-ed25519 AAAA test\n')
   await root.ok('network', 'up')
 })
@@ -89,6 +89,16 @@ async function haveVolume(...snapshots: string[]): Promise<void> {
   for (const snapshot of snapshots) await root.ok('volume', 'snapshot', 'web-data', snapshot)
 }
 
+async function haveNoArchive(): Promise<void> {
+  rmSync(join(root.path, 'web.tar.zst'), { force: true })
+}
+
+async function haveArchive(): Promise<void> {
+  await haveNoArchive()
+  await haveContainers(['web'], 'STOPPED')
+  await root.ok('export', 'web', join(root.path, 'web.tar.zst'))
+}
+
 interface Condition {
   readonly prepare?: () => Promise<unknown>
   /** Typed at a terminal. */
@@ -107,6 +117,7 @@ const CONSOLE_END = '\x01q\x02q'
 
 // The first that matches counts.
 const CONDITIONS: readonly (readonly [RegExp, Condition])[] = [
+  [/ssh host/, { skip: 'needs another host' }],
   [/trixie/, { skip: 'needs a package mirror' }],
   [/EDITOR=nano/, { skip: 'needs a person at the editor' }],
   [/^tslxc create -t debian --help/, {}],
@@ -125,6 +136,9 @@ const CONDITIONS: readonly (readonly [RegExp, Condition])[] = [
   [/^tslxc mount/, { ...stopped('web'), cleanUp: () => root.ok('umount', 'web') }],
   [/^tslxc umount \/mnt/, { prepare: () => haveMounted(join(root.path, 'mnt')) }],
   [/^tslxc umount web/, { prepare: () => haveMounted() }],
+  [/^tslxc export/, { ...stopped('web'), cleanUp: haveNoArchive }],
+  [/^tslxc import web.tar.zst$/, { prepare: () => haveArchive().then(() => haveNone('web')), cleanUp: haveNoArchive }],
+  [/^tslxc import/, { prepare: haveArchive, cleanUp: () => haveNoArchive().then(() => haveNone('web2')) }],
   [/^tslxc volume create/, { prepare: haveNoVolume, cleanUp: haveNoVolume }],
   [/^tslxc volume (restore|snapshot -d)/, { prepare: () => haveVolume('before') }],
   [/^tslxc volume/, { prepare: () => haveVolume() }],
@@ -161,7 +175,8 @@ async function runExample(example: string, condition: Condition): Promise<Outcom
     PATH: `${join(checkout, 'bin')}:${process.env.PATH}`,
   }
   // Somebody may keep things in the /mnt of this host.
-  const command = example.replace(' 3f2a', ` ${await firstImage()}`).replace(' /mnt', ` ${root.path}/mnt`)
+  const ours = example.replace(' 3f2a', ` ${await firstImage()}`).replace(/ \/(mnt|backup)/, ` ${root.path}/$1`)
+  const command = /^tslxc (export|import)/.test(ours) ? `cd ${root.path} && ${ours}` : ours
   if (condition.typed === undefined) return run(['sh', '-c', command], { env, timeoutMs: 90_000 })
   if (command.startsWith('tslxc start -F')) setTimeout(() => void root.tslxc('stop', '-k', 'web'), 3000)
   return run(['script', '-qec', command, '/dev/null'], { env, input: condition.typed, timeoutMs: 30_000 })
