@@ -22,8 +22,12 @@ function read(file, encoding) {
   }
 }
 
+// What else a cache holds costs each verb its reading: those that need much more have one of their own.
+const STORAGE_VERBS = new Set(['copy', 'create', 'destroy', 'restore', 'snapshot'])
+const cacheOf = (verb) => (STORAGE_VERBS.has(verb) ? 'storage.cache' : 'cli.cache')
+
 /** The exports of the bundle, and its script for whoever wants to keep the compiled code. */
-function load() {
+function load(verb) {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
     fail(
@@ -35,13 +39,13 @@ function load() {
   // The bundle is ASCII: no decoding.
   const source = read(file, 'latin1')
   if (source === undefined) fail('not built', 'run npm ci && npm run build')
-  const script = new Script(wrap(source), { filename: file, cachedData: read(join(__dirname, '../dist/cli.cache')) })
+  const script = new Script(wrap(source), { filename: file, cachedData: read(join(__dirname, '../dist', cacheOf(verb))) })
   const module = { exports: {} }
   script.runInThisContext().call(module.exports, module.exports, createRequire(file), module, file, dirname(file))
   return { script, bundle: module.exports }
 }
 
 if (require.main === module) {
-  const { bundle } = load()
+  const { bundle } = load(process.argv[2])
   bundle.main(process.argv.slice(2), bundle.loaders)
 } else module.exports = { load }

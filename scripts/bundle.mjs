@@ -1,4 +1,4 @@
-// Bundles all commands into dist/cli.cjs, and keeps V8's code for it in dist/cli.cache.
+// Bundles all commands into dist/cli.cjs, and keeps V8's code for it in dist/cli.cache and dist/storage.cache.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -106,8 +106,11 @@ export async function bundle(root) {
   renameSync(join(root, 'dist/cli.cjs.new'), join(root, 'dist/cli.cjs'))
 }
 
-/** In a process of its own, after a run that has compiled what most verbs need. */
+/** In processes of their own, after a run that has compiled what most verbs need, or those of the storage. */
 export function keepCode(root) {
-  const result = spawnSync(process.execPath, [join(root, 'scripts/code-cache.cjs')], { stdio: ['ignore', 'inherit', 'inherit'] })
-  if (result.status !== 0) throw new Error('cannot make dist/cli.cache')
+  for (const name of ['cli', 'storage']) {
+    const argv = [join(root, 'scripts/code-cache.cjs'), name]
+    const { status } = spawnSync(process.execPath, argv, { stdio: ['ignore', 'inherit', 'ignore'] })
+    if (status !== 0) throw new Error(`cannot make dist/${name}.cache`)
+  }
 }

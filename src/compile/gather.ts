@@ -22,6 +22,8 @@ export interface GatherOptions {
   /** YAML that comes last: `start -s`. */
   readonly overrides?: readonly string[]
   readonly join?: CompileInput['join']
+  /** Of many containers compiled at once. */
+  readonly permissions?: PermissionCheck
 }
 
 export interface Gathered extends Omit<CompileInput, 'stamps' | 'build' | 'hasSeccompFilter'> {
@@ -38,17 +40,16 @@ export interface Gathered extends Omit<CompileInput, 'stamps' | 'build' | 'hasSe
 /** @throws ConfigError · NotFoundError · HostError `permission` */
 export function gather(paths: Paths, name: string, options: GatherOptions = {}): Gathered {
   const file = options.rcfile ?? configFile(paths, name)
-  const trustedUid = process.geteuid?.() ?? 0
+  const permissions = options.permissions ?? new PermissionCheck(process.geteuid?.() ?? 0)
   const loaded = loadConfig(file, {
     confDirs: paths.confDirs,
-    trustedUid,
+    permissions,
     ...(options.text === undefined ? {} : { text: options.text }),
     ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
   })
   const rootfs = gatherRootfs(paths, loaded, containerDir(paths, name))
   checkRootfs(loaded, rootfs.source)
   const volumes = gatherVolumes(paths, loaded)
-  const permissions = new PermissionCheck(trustedUid)
   const recordFile = join(containerDir(paths, name), 'record.json')
   // While it is there the root file system is being replaced; a start then asks the compiler, which finishes that first.
   const pendingFile = join(containerDir(paths, name), 'pending.json')

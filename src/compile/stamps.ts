@@ -30,14 +30,22 @@ export function isSettled(stamps: readonly Stamp[], startedNs: bigint): boolean 
 }
 
 /** Whether what was compiled into `file` has to be compiled again; an unparsable or absent file has. */
-export function isStale(file: string, build: string): boolean {
+export const isStale = (file: string, build: string): boolean => readFresh(file, build) === undefined
+
+/** What was compiled into `file`, where it need not be compiled again. */
+export function readFresh(file: string, build: string): unknown {
   try {
-    const head = JSON.parse(readFileSync(file, 'utf8')) as { readonly build?: unknown; readonly stamps?: readonly Stamp[] }
-    if (head.build !== build || head.stamps === undefined) return true
-    return head.stamps.some((stamp) => JSON.stringify(stampOf(stamp[0])) !== JSON.stringify(stamp))
+    const compiled = JSON.parse(readFileSync(file, 'utf8')) as { readonly build?: unknown; readonly stamps?: readonly Stamp[] }
+    if (compiled.build !== build || compiled.stamps === undefined) return undefined
+    return compiled.stamps.every(isUnchanged) ? compiled : undefined
   } catch {
-    return true
+    return undefined
   }
+}
+
+function isUnchanged(stamp: Stamp): boolean {
+  const now = stampOf(stamp[0])
+  return now.length === stamp.length && now.every((part, index) => part === stamp[index])
 }
 
 /** What the program was built as; empty in a checkout that is not built. */

@@ -31,10 +31,20 @@ export interface CompileOptions extends GatherOptions {
 export async function compileContainer(paths: Paths, name: string, options: CompileOptions = {}): Promise<Compiled> {
   const { gathered, stamps } = await gatherSettled(paths, name, options)
   const seccomp = gathered.seccomp
-  const filter = seccomp && loadAddon(paths.installRoot).compileSeccomp(seccomp.policy, { file: seccomp.file })
+  const filter = seccomp && compileFilter(paths, seccomp)
   const spec = compileSpec({ ...gathered, stamps, build: readBuildId(paths.installRoot), hasSeccompFilter: filter !== undefined })
   const hasLimit = gathered.unsettled === undefined
   return { spec, config: gathered.loaded.config, hasLimit, ...(filter === undefined ? {} : { seccomp: filter }) }
+}
+
+let lastFilter: { readonly policy: string; readonly file: string; readonly filter: Buffer } | undefined
+
+/** Many containers have the same policy. */
+function compileFilter(paths: Paths, { policy, file }: NonNullable<Gathered['seccomp']>): Buffer {
+  if (lastFilter?.policy !== policy || lastFilter.file !== file) {
+    lastFilter = { policy, file, filter: loadAddon(paths.installRoot).compileSeccomp(policy, { file }) }
+  }
+  return lastFilter.filter
 }
 
 const MAX_ATTEMPTS = 10

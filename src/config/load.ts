@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly overrides?: readonly string[]
   /** Whose files are trusted besides root's; absent: owners and modes are not looked at. */
   readonly trustedUid?: number
+  /** Instead of `trustedUid`: what was looked at already is not looked at again. */
+  readonly permissions?: PermissionCheck
 }
 
 interface Loading {
@@ -33,7 +35,7 @@ interface Loading {
 
 /** @throws ConfigError · NotFoundError when the file is absent · HostError `permission` */
 export function loadConfig(file: string, options: LoadOptions): LoadedConfig {
-  const permissions = options.trustedUid === undefined ? undefined : new PermissionCheck(options.trustedUid)
+  const permissions = options.permissions ?? (options.trustedUid === undefined ? undefined : new PermissionCheck(options.trustedUid))
   const loading: Loading = { options, tree: {}, origins: new Origins(), inputs: new Set(), stack: [], permissions }
   loadFile(file, options.text ?? readInput(file), loading)
   for (const text of options.overrides ?? []) loadFile('command line', text, loading)
@@ -57,23 +59,32 @@ function loadFile(file: string, text: string, loading: Loading): void {
     loading.permissions?.check(file)
     loading.inputs.add(file)
   }
-  const source = loading.stack.length === 0 ? parseYaml(file, text) : parseIncluded(file, text)
-  const checked = checkFile(source, containerSchema) as ConfigFile
+  const { source, checked } = loading.stack.length === 0 ? understand(file, text) : understandIncluded(file, text)
   includedNames(checked.include).forEach(({ name, index }) => {
     include(name, { source, index }, { ...loading, stack: [...loading.stack, file] })
   })
   mergeFile(loading.tree, checked as Record<string, unknown>, source, loading.origins)
 }
 
-const included = new Map<string, YamlFile>()
+interface Understood {
+  readonly source: YamlFile
+  readonly checked: ConfigFile
+}
 
-/** Many containers include the same few files: when many are compiled, each is parsed once. */
-function parseIncluded(file: string, text: string): YamlFile {
-  const known = included.get(file)
-  if (known?.text === text) return known
+function understand(file: string, text: string): Understood {
   const source = parseYaml(file, text)
-  included.set(file, source)
-  return source
+  return { source, checked: checkFile(source, containerSchema) as ConfigFile }
+}
+
+const included = new Map<string, Understood>()
+
+/** Many containers include the same few files: when many are compiled, each is parsed and checked once. Merging changes none. */
+function understandIncluded(file: string, text: string): Understood {
+  const known = included.get(file)
+  if (known?.source.text === text) return known
+  const understood = understand(file, text)
+  included.set(file, understood)
+  return understood
 }
 
 function includedNames(include: Items<string> | null | undefined): { name: string; index: number }[] {

@@ -10,6 +10,7 @@ const OTHERS_WRITE = 0o002
 /** Remembers what was looked at: many inputs share their ancestors. */
 export class PermissionCheck {
   readonly #seen = new Set<string>()
+  readonly #passed = new Set<string>()
   readonly #uid: number
 
   constructor(uid: number) {
@@ -19,9 +20,11 @@ export class PermissionCheck {
   /** A file or directory, what it is a link to, and all their ancestors. Absent is fine.
    *  @throws HostError `permission` with the command that mends it. */
   check(path: string): void {
+    if (this.#passed.has(path)) return
     this.#checkUp(path, path)
     const real = realPath(path)
     if (real !== undefined && real !== path) this.#checkUp(real, path)
+    this.#passed.add(path)
   }
 
   #checkUp(path: string, named: string): void {
@@ -49,7 +52,7 @@ function refused(named: string, path: string, reason: string, hint: string): Hos
 
 function realPath(path: string): string | undefined {
   try {
-    return realpathSync(path)
+    return realpathSync.native(path)
   } catch {
     return undefined
   }

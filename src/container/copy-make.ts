@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { chownSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeCompiled } from '../compile/write.ts'
+import { PermissionCheck } from '../config/permissions.ts'
 import { idmapEntry } from '../config/scalars.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { loadAddon } from '../platform/addon.ts'
@@ -104,10 +105,11 @@ export async function makeCopies(
   await barrier()
   for (const { creation, config } of made) await creation.commitPrepared(config)
   await barrier()
+  const permissions = new PermissionCheck(process.geteuid?.() ?? 0)
   for (const { creation } of made) {
     await creation.finish()
     // A cache: whoever needs it next makes it again.
-    await writeCompiled(target.paths, creation.container.name, { justMade: true }).catch(() => undefined)
+    await writeCompiled(target.paths, creation.container.name, { justMade: true, permissions }).catch(() => undefined)
   }
   return made.map((one) => ({ ...reportOf(target, plan, one), ...(frozenMs === undefined ? {} : { frozenMs }) }))
 }

@@ -2,6 +2,7 @@
 import { TslxcError } from '../lib/errors.ts'
 import { flattenDependents, requireStoppedAll, withDependents } from './dependents.ts'
 import { type DestroyOptions, type DestroyReport, destroyContainer } from './destroy.ts'
+import { destroyInStep } from './destroy-in-step.ts'
 import { isPattern, selectContainers } from './select.ts'
 import { containerExists, containerOf, type StoreContext } from './store.ts'
 
@@ -30,8 +31,15 @@ export async function destroyContainers(
   const destroyed: DestroyReport[] = []
   const flattened: string[] = []
   const errors: unknown[] = []
+  const inStep = all.length > 1 && !options.flatten ? await destroyInStep(context, all, options) : undefined
   for (const name of all) {
     try {
+      const outcome = inStep?.get(name)
+      if (outcome?.error !== undefined) throw outcome.error
+      if (outcome?.result !== undefined) {
+        destroyed.push(outcome.result)
+        continue
+      }
       const container = containerOf(context.paths, name)
       if (options.flatten && containerExists(context.paths, name)) flattened.push(...(await flattenDependents(context, container)))
       destroyed.push(await destroyContainer(context, name, options))

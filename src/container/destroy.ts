@@ -1,6 +1,6 @@
 /** Destroying a container: refused or done, never half; what a crash leaves half-done the next call finishes. */
 import { join } from 'node:path'
-import { loadConfig } from '../config/load.ts'
+import { freshSpec, valuesOf } from '../compile/fresh.ts'
 import type { LoadedConfig } from '../config/loaded.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { StateError, TslxcError } from '../lib/errors.ts'
@@ -10,7 +10,6 @@ import { removeFile, renameDurable } from '../platform/files.ts'
 import { stopContainer } from '../runtime/native-program.ts'
 import { fatesOf } from './data-volume-change.ts'
 import { requireNoDependents } from './dependents.ts'
-import { runDestroyHooks } from './host-hooks.ts'
 import { requireNotMounted } from './mounted.ts'
 import { finishRenames } from './rename-journal.ts'
 import { settle } from './settle.ts'
@@ -92,14 +91,7 @@ async function removeLeftovers(context: StoreContext, container: Container, stop
 
 async function destroyExisting(context: StoreContext, container: Container): Promise<string[]> {
   const { name, dir, configFile } = container
-  const warnings: string[] = []
-  throwIfAborted(context.signal)
-  const loaded = readConfig(context, container)
-  if (typeof loaded === 'string') warnings.push(`hook.destroy was not looked at: ${loaded}`)
-  else {
-    await runDestroyHooks(context, container, loaded)
-    if (loaded.config.rootfs?.managed === false) await disownVolume(container)
-  }
+  const warnings = await prepareDestruction(context, container)
   for (const { name: volume, stays } of await fatesOf(context.paths, container, configFile)) {
     if (stays !== undefined) warnings.push(`volume '${volume}' stays: ${stays}`)
   }
@@ -111,8 +103,23 @@ async function destroyExisting(context: StoreContext, container: Container): Pro
   return warnings
 }
 
+/** Under the lock, before anything is removed: its hooks, and what is not ours to remove. Warnings. */
+export async function prepareDestruction(context: StoreContext, container: Container): Promise<string[]> {
+  throwIfAborted(context.signal)
+  const spec = freshSpec(context.paths, container.name)
+  if (spec !== undefined && ['hook.destroy', 'rootfs.managed'].every((key) => valuesOf(spec, key).length === 0)) return []
+  const loaded = await readConfig(context, container)
+  if (typeof loaded === 'string') return [`hook.destroy was not looked at: ${loaded}`]
+  const { runDestroyHooks } = await import('./host-hooks.ts')
+  await runDestroyHooks(context, container, loaded)
+  if (loaded.config.rootfs?.managed === false) await disownVolume(container)
+  throwIfAborted(context.signal)
+  return []
+}
+
 /** The reason instead, when the configuration is broken: a container must be destroyable all the same. */
-function readConfig({ paths }: StoreContext, { configFile }: Container): LoadedConfig | string {
+async function readConfig({ paths }: StoreContext, { configFile }: Container): Promise<LoadedConfig | string> {
+  const { loadConfig } = await import('../config/load.ts')
   try {
     return loadConfig(configFile, { confDirs: paths.confDirs, trustedUid: process.geteuid?.() ?? 0 })
   } catch (error) {
@@ -138,7 +145,7 @@ async function disownVolume(container: Container): Promise<void> {
 }
 
 /** Failures of single steps as one error. */
-async function together<T>(name: string, action: () => Promise<T>): Promise<T> {
+export async function together<T>(name: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (error) {

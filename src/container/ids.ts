@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { IdmapEntry } from '../config/scalars.ts'
 import { HostError } from '../lib/errors.ts'
-import { isOwnedBy, type Owner } from '../lib/owner.ts'
+import { isOwnedBy, isOwnedByAny, type Owner } from '../lib/owner.ts'
 import { ensureDir, readJson, writeJson } from '../platform/files.ts'
 import { type SubordinateRange, subordinateRanges } from '../platform/host.ts'
 import { withLock } from '../platform/locks.ts'
@@ -85,15 +85,16 @@ export async function moveIds(context: StoreContext, from: Owner, to: Owner): Pr
 }
 
 /** Gives a container's range back; none is success. */
-export async function releaseIds(context: StoreContext, owner: Owner): Promise<void> {
+export const releaseIds = (context: StoreContext, owner: Owner): Promise<void> => releaseManyIds(context, [owner])
+
+/** The same for many at once. */
+export async function releaseManyIds(context: StoreContext, owners: readonly Owner[]): Promise<void> {
   if (!existsSync(idFile(context.paths))) return
+  const isReleased = isOwnedByAny(owners)
   await locked(context, async () => {
     const ranges = await readIds(context.paths)
-    if (!ranges.some((range) => isOwnedBy(range, owner))) return
-    await write(
-      context.paths,
-      ranges.filter((range) => !isOwnedBy(range, owner)),
-    )
+    const kept = ranges.filter((range) => !isReleased(range))
+    if (kept.length < ranges.length) await write(context.paths, kept)
   })
 }
 

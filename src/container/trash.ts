@@ -3,12 +3,13 @@
  * deleted by a process of its own after this one has ended. What a crash leaves there, the next command has deleted.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { HostError, TslxcError } from '../lib/errors.ts'
 import { loadAddon } from '../platform/addon.ts'
 import { spawnBehind } from '../platform/exec.ts'
 import { ensureDir, renameDurable, writeUnflushed } from '../platform/files.ts'
+import { mountPoints } from '../platform/mount-table.ts'
 import { lockFile, type Paths } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
 import { nativeProgram } from '../runtime/native-program.ts'
@@ -39,6 +40,26 @@ export async function discardDir(paths: Paths, dir: string, name: string): Promi
   deleteAtExit(paths)
 }
 
+/** The same for those of many owners, without a flush: what says that they go outlives a power cut. By name, what failed. */
+export async function discardDirs(
+  paths: Paths,
+  owners: readonly { readonly dir: string; readonly name: string }[],
+): Promise<ReadonlyMap<string, unknown>> {
+  const failures = new Map<string, unknown>()
+  const points = mountPoints()
+  await ensureDir(trashDir(paths))
+  for (const { dir, name } of owners) {
+    try {
+      requireNothingMounted(dir, points)
+      renameSync(dir, join(trashDir(paths), `${randomBytes(6).toString('hex')}.${name}`))
+    } catch {
+      await discardDir(paths, dir, name).catch((error: unknown) => failures.set(name, error))
+    }
+  }
+  deleteAtExit(paths)
+  return failures
+}
+
 /** A volume of the owner of `dir`, whose directory is discarded next: a tree inside it goes with that. */
 export async function discardVolume(paths: Paths, volume: Volume, owner: { readonly dir: string; readonly name: string }): Promise<void> {
   const driver = driverOf(paths, volume)
@@ -63,10 +84,8 @@ async function discardTree(paths: Paths, tree: string, name: string): Promise<vo
 }
 
 /** A mount would go along with a rename, out of the sight of whoever has to take it away. @throws HostError */
-function requireNothingMounted(tree: string): void {
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    // proc_pid_mountinfo(5): blanks and backslashes are in octal.
-    const point = (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+function requireNothingMounted(tree: string, points: readonly string[] = mountPoints()): void {
+  for (const point of points) {
     if (point !== tree && !point.startsWith(`${tree}/`)) continue
     throw new HostError(`cannot remove '${point}': something is mounted there`, { hint: `umount '${point}'` })
   }

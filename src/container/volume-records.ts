@@ -1,6 +1,6 @@
 /** The volumes that were written down below an lxcpath, and the one a container runs from. */
 import { join } from 'node:path'
-import { loadConfig } from '../config/load.ts'
+import { freshSpec } from '../compile/fresh.ts'
 import { StateError } from '../lib/errors.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Volume } from '../storage/driver.ts'
@@ -42,12 +42,20 @@ export async function listVolumes(paths: Paths): Promise<readonly OwnedVolume[]>
  * @throws ConfigError
  */
 export async function liveVolume(paths: Paths, container: Container): Promise<Volume | undefined> {
-  const { config } = loadConfig(container.configFile, { confDirs: paths.confDirs, trustedUid: process.geteuid?.() ?? 0 })
-  const said = config.rootfs?.path
-  if (said === undefined) return undefined
+  const said = freshSpec(paths, container.name)?.rootfsPath ?? (await configuredRootfs(paths, container))
+  if (said === '') return undefined
   const made = await readVolume(container)
-  if (made !== undefined && volumeText(made) === `${said.driver}:${said.path}`) return made
-  return storageDriver(paths, said.driver).parse(said.path)
+  if (made !== undefined && volumeText(made) === said) return made
+  const [driver = ''] = said.split(':')
+  return storageDriver(paths, driver).parse(said.slice(driver.length + 1))
+}
+
+/** `DRIVER:PATH`, empty for none. */
+async function configuredRootfs(paths: Paths, { configFile }: Container): Promise<string> {
+  const { loadConfig } = await import('../config/load.ts')
+  const { config } = loadConfig(configFile, { confDirs: paths.confDirs, trustedUid: process.geteuid?.() ?? 0 })
+  const said = config.rootfs?.path
+  return said === undefined ? '' : `${said.driver}:${said.path}`
 }
 
 /** @throws StateError for a container without a root file system */

@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isOwnedBy, type Owner } from '../lib/owner.ts'
+import { isOwnedBy, isOwnedByAny, type Owner } from '../lib/owner.ts'
 import { ensureDir, readJson, readTextIfPresent, writeDurable, writeJson } from '../platform/files.ts'
 import { withLock } from '../platform/locks.ts'
 import type { Paths } from '../platform/paths.ts'
@@ -105,15 +105,20 @@ export async function moveLeases(paths: Paths, from: Owner, to: Owner, command: 
 }
 
 /** Gives back every address of a container; none is success. */
-export async function releaseAddresses(paths: Paths, owner: Owner, command = 'tslxc destroy'): Promise<void> {
+export const releaseAddresses = (paths: Paths, owner: Owner, command = 'tslxc destroy'): Promise<void> =>
+  releaseManyAddresses(paths, [owner], command)
+
+/** The same for many at once. */
+export async function releaseManyAddresses(paths: Paths, owners: readonly Owner[], command: string): Promise<void> {
   if (!existsSync(leaseFile(paths))) return
+  const isReleased = isOwnedByAny(owners)
   await locked(paths, command, async () => {
     const leases = await readLeases(paths)
-    const released = leases.filter((lease) => isOwnedBy(lease, owner))
+    const released = leases.filter(isReleased)
     if (released.length === 0) return
     await writeLeases(
       paths,
-      leases.filter((lease) => !isOwnedBy(lease, owner)),
+      leases.filter((lease) => !isReleased(lease)),
     )
     for (const network of new Set(released.map((lease) => lease.network))) await publishLeases(paths, network)
   })

@@ -1,12 +1,31 @@
 /** Files of our own: written beside and renamed over, flushed to the disk where they must survive a power cut. */
-import { chmodSync, chownSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  fsync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { HostError, TslxcError } from '../lib/errors.ts'
 
 const OWNER_ONLY_FILE = 0o600
 const OWNER_ONLY_DIR = 0o700
 let sequence = 0
+
+// Alone what waits for the disk goes through the thread pool: for small files that costs more than the call itself.
+const flush = promisify(fsync)
 
 /**
  * Replaces a file as a whole, or leaves it as it was; on return it is on the disk. Keeps the owner and mode of a file
@@ -18,20 +37,20 @@ let sequence = 0
 export async function writeDurable(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${sequence++}.tmp`)
   try {
-    const present = await ownerAndMode(path)
-    const file = await open(temporary, 'wx', OWNER_ONLY_FILE)
+    const present = ownerAndMode(path)
+    const file = openSync(temporary, 'wx', OWNER_ONLY_FILE)
     try {
-      await file.writeFile(content)
-      if (present !== undefined) await file.chown(present.uid, present.gid)
-      await file.chmod(mode ?? present?.mode ?? OWNER_ONLY_FILE)
-      await file.sync()
+      writeFileSync(file, content)
+      if (present !== undefined) fchownSync(file, present.uid, present.gid)
+      fchmodSync(file, mode ?? present?.mode ?? OWNER_ONLY_FILE)
+      await flush(file)
     } finally {
-      await file.close()
+      closeSync(file)
     }
-    await rename(temporary, path)
+    renameSync(temporary, path)
     await syncDir(dirname(path))
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined)
+    rmSync(temporary, { force: true })
     throw fileError('write', path, error)
   }
 }
@@ -40,9 +59,9 @@ const TEMPORARY = /^.+\.(\d+)\.\d+\.tmp$/
 
 /** Removes what commands that died have left of files they were writing in a directory. */
 export async function removeStaleTemporaries(dir: string): Promise<void> {
-  for (const name of await readdir(dir)) {
+  for (const name of readdirSync(dir)) {
     const pid = TEMPORARY.exec(name)?.[1]
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(dir, name), { force: true })
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(dir, name), { force: true })
   }
 }
 
@@ -87,7 +106,7 @@ export function writeFirst(path: string, content: string | Uint8Array): void {
 export async function writeOrdered(path: string, content: string): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${sequence++}.tmp`)
   try {
-    const present = await ownerAndMode(path)
+    const present = ownerAndMode(path)
     writeFileSync(temporary, content, { mode: OWNER_ONLY_FILE, flag: 'wx', flush: true })
     if (present !== undefined) {
       chownSync(temporary, present.uid, present.gid)
@@ -103,7 +122,7 @@ export async function writeOrdered(path: string, content: string): Promise<void>
 /** Undefined when the file is absent. */
 export async function readTextIfPresent(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch (error) {
     if (isAbsent(error)) return undefined
     throw fileError('read', path, error)
@@ -134,7 +153,7 @@ export async function readJson<T>(path: string, version?: number): Promise<T | u
 /** Makes a directory and its parents; those that are there keep their mode. */
 export async function ensureDir(path: string, mode: number = OWNER_ONLY_DIR): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode })
+    mkdirSync(path, { recursive: true, mode })
   } catch (error) {
     throw fileError('create', path, error)
   }
@@ -143,7 +162,7 @@ export async function ensureDir(path: string, mode: number = OWNER_ONLY_DIR): Pr
 /** On return the new name is on the disk. */
 export async function renameDurable(from: string, to: string): Promise<void> {
   try {
-    await rename(from, to)
+    renameSync(from, to)
     await syncDir(dirname(to))
     if (dirname(from) !== dirname(to)) await syncDir(dirname(from))
   } catch (error) {
@@ -154,7 +173,7 @@ export async function renameDurable(from: string, to: string): Promise<void> {
 /** Absent is success; on return the removal is on the disk. */
 export async function removeFile(path: string): Promise<void> {
   try {
-    await rm(path, { force: true })
+    rmSync(path, { force: true })
     await syncDir(dirname(path))
   } catch (error) {
     if (!isAbsent(error)) throw fileError('remove', path, error)
@@ -163,11 +182,11 @@ export async function removeFile(path: string): Promise<void> {
 
 /** fsync of a directory: makes names in it durable. */
 export async function syncDir(path: string): Promise<void> {
-  const dir = await open(path, 'r')
+  const dir = openSync(path, 'r')
   try {
-    await dir.sync()
+    await flush(dir)
   } finally {
-    await dir.close()
+    closeSync(dir)
   }
 }
 
@@ -204,13 +223,8 @@ function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-async function ownerAndMode(path: string): Promise<{ uid: number; gid: number; mode: number } | undefined> {
-  const { lstat } = await import('node:fs/promises')
-  try {
-    const { uid, gid, mode } = await lstat(path)
-    return (mode & 0o170000) === 0o100000 ? { uid, gid, mode: mode & 0o7777 } : undefined
-  } catch (error) {
-    if (isAbsent(error)) return undefined
-    throw error
-  }
+function ownerAndMode(path: string): { uid: number; gid: number; mode: number } | undefined {
+  const status = lstatSync(path, { throwIfNoEntry: false })
+  if (status === undefined || !status.isFile()) return undefined
+  return { uid: status.uid, gid: status.gid, mode: status.mode & 0o7777 }
 }

@@ -4,9 +4,10 @@
  * layer is and goes before the volume does: so neither a crash nor a rename of a container lets a layer go that is needed.
  */
 import { randomBytes } from 'node:crypto'
-import { type Dirent, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { type Dirent, existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { HostError } from '../lib/errors.ts'
 import { ensureDir, fileError, isAbsent } from '../platform/files.ts'
 import { withLock } from '../platform/locks.ts'
@@ -92,15 +93,42 @@ export const holdsLayers = (dir: string): boolean => existsSync(join(dir, REFERE
 export async function releaseLayers(paths: LayerPaths, dir: string, known: readonly string[] = []): Promise<void> {
   const held = readReferences(join(dir, REFERENCES)) ?? readReferences(join(dir, RELEASED)) ?? []
   const candidates = new Set([...held, ...known].filter((layer) => isOwn(paths, layer)))
-  await rename(join(dir, REFERENCES), join(dir, RELEASED)).catch((error: unknown) => {
+  try {
+    renameSync(join(dir, REFERENCES), join(dir, RELEASED))
+  } catch (error) {
     if (!isAbsent(error)) throw fileError('rename', join(dir, REFERENCES), error)
-  })
+  }
   await removeUnused(paths, candidates)
 }
 
-/** Of these layers, the ones that nobody holds. */
+interface Removal {
+  readonly candidates: Set<string>
+  readonly done: Promise<void>
+}
+
+const removals = new Map<string, Removal>()
+
+/** Those of all volumes that are let go of in this moment are looked for together: each search reads what all others stand on. */
 async function removeUnused(paths: LayerPaths, candidates: ReadonlySet<string>): Promise<void> {
   if (candidates.size === 0) return
+  const store = layersDir(paths)
+  let removal = removals.get(store)
+  if (removal === undefined) {
+    const all = new Set<string>()
+    const start = async (): Promise<void> => {
+      await nextTurn()
+      removals.delete(store)
+      await removeNow(paths, all)
+    }
+    removal = { candidates: all, done: start() }
+    removals.set(store, removal)
+  }
+  for (const candidate of candidates) removal.candidates.add(candidate)
+  await removal.done
+}
+
+/** Of these layers, the ones that nobody holds. */
+async function removeNow(paths: LayerPaths, candidates: ReadonlySet<string>): Promise<void> {
   const store = layersDir(paths)
   await withStore(paths, { shared: false }, async () => {
     for (const layer of unused(paths, candidates)) {
