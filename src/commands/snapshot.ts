@@ -168,17 +168,19 @@ function wanted({ name, word }: Words, flags: Choices): Words & { readonly actio
 }
 
 async function requestOf(flags: Choices, snapshot: string | undefined): Promise<SnapshotRequest> {
+  const { comment, note, expires } = flags
+  const text = comment === undefined ? note && `${note}\n` : await readGiven(comment)
+  if (expires === undefined) return { snapshot, note: text }
+  const { expiryOf } = await import('../container/snapshot-due.ts')
+  return { snapshot, note: text, expires: expiryOf(expires, new Date()) }
+}
+
+async function readGiven(file: string): Promise<string> {
   const { readFile } = await import('node:fs/promises')
   const { fileError } = await import('../platform/files.ts')
-  const { comment, note, expires } = flags
-  const text =
-    comment === undefined
-      ? note && `${note}\n`
-      : await readFile(comment, 'utf8').catch((error: unknown) => {
-          throw fileError('read', comment, error)
-        })
-  const { expiryOf } = await import('../container/snapshot-due.ts')
-  return { snapshot, note: text, expires: expires === undefined ? undefined : expiryOf(expires, new Date()) }
+  return await readFile(file, 'utf8').catch((error: unknown) => {
+    throw fileError('read', file, error)
+  })
 }
 
 async function restore(

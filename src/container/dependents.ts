@@ -1,6 +1,5 @@
 /** Who would break without a container: clones that its store keeps on its blocks, or on those of its snapshots. */
 import { readFile } from 'node:fs/promises'
-import { setKey } from '../config/edit.ts'
 import { StateError, TslxcError } from '../lib/errors.ts'
 import { writeDurable, writeJson } from '../platform/files.ts'
 import { copyVolume } from '../storage/generic.ts'
@@ -110,6 +109,7 @@ async function flatten(context: StoreContext, name: string): Promise<void> {
     if (JSON.stringify(made) === JSON.stringify(volume)) return
     await writeJson(volumeFile(container.dir), volumeRecord(made))
     if (volumeText(made) === volumeText(volume)) return
+    const { setKey } = await import('../config/edit.ts')
     const text = await readFile(container.configFile, 'utf8')
     await writeDurable(container.configFile, setKey(container.configFile, text, 'rootfs.path', volumeText(made)))
     return

@@ -9,6 +9,7 @@ import type { LockHandle } from '../platform/addon.ts'
 import { fileError } from '../platform/files.ts'
 import { syncFileSystem } from '../platform/trees.ts'
 import { driverOf } from '../storage/index.ts'
+import { fatesOf } from './data-volume-change.ts'
 import { requireNoDependents } from './dependents.ts'
 import { type DestroyOptions, type DestroyReport, prepareDestruction, together } from './destroy.ts'
 import type { Outcome } from './many.ts'
@@ -30,8 +31,8 @@ interface Committed extends Taken {
 }
 
 /**
- * Those of them that can go this way, by name. Left out are the running, the half-made, those that somebody works on, and
- * those whose store may keep others on their blocks: they go one by one, in their order.
+ * Those of them that can go this way, by name. Left out are the running, the half-made, those that somebody works on,
+ * those with data volumes, and those whose store may keep others on their blocks: they go one by one, in their order.
  */
 export async function destroyInStep(
   context: StoreContext,
@@ -76,7 +77,8 @@ async function take(context: StoreContext, name: string): Promise<Taken | undefi
     await finishRenames(context, [name])
     if (state === 'STOPPED' && !crashed && containerExists(context.paths, name)) {
       await settle(context, container)
-      if (await isIndependent(context, container)) return { container, lock }
+      const volumes = await fatesOf(context.paths, container, container.configFile)
+      if (volumes.length === 0 && (await isIndependent(context, container))) return { container, lock }
     }
   } catch {
     // Whoever comes for it alone says why.

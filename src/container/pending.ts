@@ -8,9 +8,6 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { isScalar } from 'yaml'
-import { parseYaml } from '../config/document.ts'
-import { findKey, setKey } from '../config/edit.ts'
 import { throwIfAborted } from '../lib/abort.ts'
 import { assertNever } from '../lib/assert-never.ts'
 import { HostError, StateError, TslxcError, UsageError } from '../lib/errors.ts'
@@ -245,16 +242,9 @@ async function giveConfig({ dir, configFile }: Container, { old }: Pending, live
   const staged = join(dir, STAGED_CONFIG)
   const stagedText = await readTextIfPresent(staged)
   const text = stagedText ?? (await readFile(configFile, 'utf8'))
+  // Seldom needed: locking a container alone does not load it.
+  const { withRootfsPath } = await import('./rootfs-path.ts')
   const after = withRootfsPath(configFile, text, { old, live })
   if (stagedText !== undefined || after !== text) await writeOrdered(configFile, after)
   if (stagedText !== undefined) await rm(staged, { force: true })
-}
-
-/** Comments and spelling stay where it says so already, or where an included file says it. */
-function withRootfsPath(file: string, text: string, { old, live }: { readonly old: Volume; readonly live: Volume }): string {
-  const node = findKey(parseYaml(file, text).document, 'rootfs.path')
-  const said = isScalar(node) ? String(node.value) : undefined
-  const wanted = volumeText(live)
-  if (said === undefined ? wanted === volumeText(old) : said === wanted || `dir:${said}` === wanted) return text
-  return setKey(file, text, 'rootfs.path', wanted)
 }

@@ -1,6 +1,5 @@
 /** What `snapshot --due` does: takes what the schedules say, thins it out, removes what has expired. */
 import { join } from 'node:path'
-import { loadConfig } from '../config/load.ts'
 import type { LoadedConfig } from '../config/loaded.ts'
 import { duration } from '../config/schedule-values.ts'
 import { UsageError } from '../lib/errors.ts'
@@ -38,6 +37,7 @@ export async function carryOutSchedules(
 }
 
 async function carryOut(context: StoreContext, container: Container, now: Date): Promise<DueReport> {
+  const { loadConfig } = await import('../config/load.ts')
   const { config } = loadConfig(container.configFile, { confDirs: context.paths.confDirs, trustedUid: process.geteuid?.() ?? 0 })
   const schedule = config.snapshots
   const taken =

@@ -7,12 +7,7 @@ import { ensureDir, readJson, readTextIfPresent, writeDurable, writeJson } from 
 import { withLock } from '../platform/locks.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Spec } from '../runtime/spec.ts'
-import { type AddressRequest, type BridgeFacts, type ChosenAddress, chooseAddress, type TakenAddress } from './addresses.ts'
-import { reloadDnsmasq } from './dnsmasq.ts'
-import { dhcpHostLine, hostsLine } from './dnsmasq-text.ts'
-import { probeAddress } from './leases-probe.ts'
-import { describeBridge, listLinks } from './managed-host.ts'
-import { networkFiles } from './managed-run.ts'
+import type { AddressRequest, BridgeFacts, ChosenAddress, TakenAddress } from './addresses.ts'
 
 const RECORD_VERSION = 1
 const READABLE_FILE = 0o644
@@ -64,10 +59,13 @@ export async function reserveAddress(paths: Paths, request: ReserveRequest): Pro
 
 /** The same for many interfaces at once, in their order; all of them or none. */
 export async function reserveAddresses(paths: Paths, requests: readonly ReserveRequest[]): Promise<ChosenAddress[]> {
-  const facts = new Map<string, BridgeFacts>()
-  for (const { link } of requests) if (!facts.has(link)) facts.set(link, await describeBridge(paths, link))
   const [first] = requests
   if (first === undefined) return []
+  const { chooseAddress } = await import('./addresses.ts')
+  const { probeAddress } = await import('./leases-probe.ts')
+  const { describeBridge } = await import('./managed-host.ts')
+  const facts = new Map<string, BridgeFacts>()
+  for (const { link } of requests) if (!facts.has(link)) facts.set(link, await describeBridge(paths, link))
   return await locked(paths, first.command, async () => {
     let leases = await readLeases(paths)
     const chosen: ChosenAddress[] = []
@@ -168,8 +166,11 @@ const writeLeases = (paths: Paths, leases: readonly Lease[]): Promise<void> =>
 
 /** Writes what dnsmasq reads; a network that is not up has no directory, and `up` does it then. */
 export async function publishLeases(paths: Paths, network: string): Promise<void> {
+  const { networkFiles } = await import('./managed-run.ts')
   const files = networkFiles(paths, network)
   if (!existsSync(files.hostsDir) || !existsSync(files.dhcpHostsDir)) return
+  const { reloadDnsmasq } = await import('./dnsmasq.ts')
+  const { dhcpHostLine, hostsLine } = await import('./dnsmasq-text.ts')
   const leases = (await readLeases(paths)).filter((lease) => lease.network === network)
   const hosts = leases.map(hostsLine).join('')
   const reservations = leases
@@ -185,6 +186,7 @@ const takenByLeases = (leases: readonly Lease[], { bridge }: BridgeFacts): Taken
   leases.filter((lease) => lease.network === bridge).map(({ address, name }) => ({ address, by: `container '${name}'` }))
 
 async function takenOutsideLeases(paths: Paths, facts: BridgeFacts, requests: readonly ReserveRequest[]): Promise<TakenAddress[]> {
+  const { listLinks } = await import('./managed-host.ts')
   const links = await listLinks()
   return [
     ...links.flatMap(({ name, addresses }) => addresses.map(({ address }) => ({ address, by: `the host (${name})` }))),
@@ -233,6 +235,7 @@ export interface DynamicLease {
 
 /** dnsmasq's own leases that have not run out: lines `EXPIRY MAC ADDRESS NAME CLIENT-ID`, expiry 0 is for ever. dnsmasq(8) */
 export async function listDynamicLeases(paths: Paths, bridge: string): Promise<DynamicLease[]> {
+  const { networkFiles } = await import('./managed-run.ts')
   const text = (await readTextIfPresent(networkFiles(paths, bridge).leases)) ?? ''
   const now = Date.now() / 1000
   return text.split('\n').flatMap((line) => {

@@ -5,6 +5,7 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { cloneContainers } from '../../src/container/copy.ts'
 import { destroyContainer } from '../../src/container/destroy.ts'
+import { destroyContainers } from '../../src/container/destroy-many.ts'
 import { allocateIds } from '../../src/container/ids.ts'
 import { renameContainer } from '../../src/container/rename.ts'
 import { restoreSnapshot } from '../../src/container/restore.ts'
@@ -60,6 +61,7 @@ async function create(): Promise<void> {
 }
 
 const verbs: Record<string, () => Promise<unknown>> = {
+  destroyMany: () => destroyContainers(context, ['*'], { force: false, snapshots: true, flatten: false }),
   create,
   destroy: () => destroyContainer(context, 'web', { force: true, snapshots: true }),
   snapshot: () => takeSnapshot(context, 'web', { snapshot: 'taken', note: 'whole' }),

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { destroyContainer } from '../../../src/container/destroy.ts'
-import { readIds } from '../../../src/container/ids.ts'
+import { destroyContainers } from '../../../src/container/destroy-many.ts'
+import { allocateManyIds, readIds } from '../../../src/container/ids.ts'
 import { containerOf, listContainers, listLeftovers, readRecord, readVolume } from '../../../src/container/store.ts'
 import { beginCreation } from '../../../src/container/transaction.ts'
 import { emptyTrash } from '../../../src/container/trash.ts'
@@ -28,7 +29,7 @@ beforeAll(async () => {
 })
 
 /** True: the child got through, there is no such call. */
-function runChild(verb: 'create' | 'destroy', trial: Trial, killAt: number): boolean {
+function runChild(verb: 'create' | 'destroy' | 'destroyMany', trial: Trial, killAt: number): boolean {
   const result = spawnSync(process.execPath, [child, verb, trial.root, repositoryRoot, String(killAt)], { encoding: 'utf8' })
   if (result.signal !== 'SIGKILL' && !result.stdout.startsWith('done')) throw new Error(`${result.stderr}${result.stdout}`)
   return result.signal === null
@@ -97,5 +98,48 @@ describe('a destruction that was killed', () => {
       expect(readdirSync(join(trial.paths.lxcpath, '.trash'))).toEqual([])
     }
     expect(killed).toBeGreaterThan(3)
+  })
+})
+
+describe('a destruction of many that was killed', () => {
+  it('leaves each whole or half destroyed, and is finished by the next', { timeout: 120_000 }, async () => {
+    const names = ['a', 'b', 'c']
+    let killed = 0
+    for (const killAt of steps) {
+      using trial = makeTrial()
+      for (const name of names) await makeContainer(trial, name)
+      await allocateManyIds(
+        trial,
+        names.map((name) => ({ lxcpath: trial.paths.lxcpath, name })),
+      )
+      if (runChild('destroyMany', trial, killAt)) {
+        expect(listContainers(trial.paths)).toEqual([])
+        expect(await readIds(trial.paths)).toEqual([])
+        break
+      }
+      killed++
+      for (const container of listContainers(trial.paths)) {
+        expect(existsSync((await readVolume(container))?.path ?? '')).toBe(true)
+        expect(existsSync(container.configFile)).toBe(true)
+      }
+      const left = names.filter((name) => existsSync(containerOf(trial.paths, name).dir))
+      if (left.length > 0) await destroyContainers(trial, left, { ...options, force: false, flatten: false })
+      expect(readdirSync(trial.paths.lxcpath).filter((entry) => !entry.startsWith('.'))).toEqual([])
+      expect(await readIds(trial.paths)).toEqual([])
+    }
+    expect(killed).toBeGreaterThan(6)
+  })
+})
+
+describe('a destruction of many', () => {
+  it('drops the one that fails, and removes the others', async () => {
+    using trial = makeTrial()
+    for (const name of ['a', 'b', 'c']) await makeContainer(trial, name)
+    const { configFile } = containerOf(trial.paths, 'b')
+    writeFileSync(configFile, `${readFileSync(configFile, 'utf8')}hook: { destroy: /bin/false }\n`)
+    const destroying = destroyContainers(trial, ['a', 'b', 'c'], { ...options, flatten: false })
+    await expect(destroying).rejects.toThrow(/hook destroy '\/bin\/false' failed/)
+    expect(listContainers(trial.paths).map(({ name }) => name)).toEqual(['b'])
+    expect(existsSync((await readVolume(containerOf(trial.paths, 'b')))?.path ?? '')).toBe(true)
   })
 })
