@@ -59,7 +59,7 @@ function loadFile(file: string, text: string, loading: Loading): void {
     loading.permissions?.check(file)
     loading.inputs.add(file)
   }
-  const { source, checked } = loading.stack.length === 0 ? understand(file, text) : understandIncluded(file, text)
+  const { source, checked } = loading.stack.length === 0 ? understandFirst(file, text) : understandIncluded(file, text)
   includedNames(checked.include).forEach(({ name, index }) => {
     include(name, { source, index }, { ...loading, stack: [...loading.stack, file] })
   })
@@ -74,6 +74,14 @@ interface Understood {
 function understand(file: string, text: string): Understood {
   const source = parseYaml(file, text)
   return { source, checked: checkFile(source, containerSchema) as ConfigFile }
+}
+
+let latest: Understood | undefined
+
+/** A command looks at a container before it has its lock, and again under it. */
+function understandFirst(file: string, text: string): Understood {
+  if (latest?.source.file !== file || latest.source.text !== text) latest = understand(file, text)
+  return latest
 }
 
 const included = new Map<string, Understood>()
