@@ -59,7 +59,7 @@ void grow_btrfs(int fd, std::uint64_t bytes) {
 	constexpr std::uint64_t mebibyte = 1 << 20, smallest = 256 * mebibyte;
 	if (bytes < smallest) {
 		throw_error("host", cat("cannot resize to ", std::to_string(bytes / mebibyte), " MiB: btrfs can't be resized below 256 MiB"),
-		            "make it 256 MiB or larger");
+					"make it 256 MiB or larger");
 	}
 	btrfs_ioctl_vol_args arguments{};
 	std::strcpy(arguments.name, "max");

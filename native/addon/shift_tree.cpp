@@ -55,7 +55,8 @@ private:
 
 Napi::Value shift(const Napi::CallbackInfo &info) {
 	return guarded(info.Env(), [&] {
-		return start_job<ShiftJob>(info.Env(), string_argument(info, 0), info[1].As<Napi::Number>().Int64Value(), info[2].As<Napi::Int32Array>());
+		return start_job<ShiftJob>(info.Env(), string_argument(info, 0), info[1].As<Napi::Number>().Int64Value(),
+								   info[2].As<Napi::Int32Array>());
 	});
 }
 } // namespace

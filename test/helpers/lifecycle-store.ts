@@ -72,9 +72,6 @@ export async function makeStore(driver: StoreName): Promise<LifecycleStore> {
   return driver === 'zfs' ? await onZfs() : onFileSystem(driver)
 }
 
-const cacheOf = (root: TestRoot): string => process.env.TSLXC_TEST_CACHE ?? join(root.path, 'var/cache/tslxc')
-export const environmentOf = (root: TestRoot): Record<string, string | undefined> => ({ TSLXC_ROOT: root.path, TSLXC_CACHE: cacheOf(root) })
-
 const commonEntries = (root: TestRoot): string[] =>
   ['', '.layers', '.images', '.renaming', '.trash']
     .flatMap((dir) => namesIn(join(root.lxcpath, dir)).map((name) => join(dir, name)))
@@ -84,7 +81,7 @@ const commonEntries = (root: TestRoot): string[] =>
 export const namesIn = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : [])
 
 function onFileSystem(driver: Exclude<StoreName, 'zfs'>): LifecycleStore {
-  const root = makeRoot()
+  const root = makeRoot({ ownCache: true })
   const base = mkdtempSync('/var/tmp/tslxc-store-')
   const image = join(base, 'disk')
   execFileSync('truncate', ['-s', `${SIZE_MIB}M`, image])
@@ -135,7 +132,7 @@ function onFileSystem(driver: Exclude<StoreName, 'zfs'>): LifecycleStore {
 }
 
 async function onZfs(): Promise<LifecycleStore> {
-  const root = makeRoot()
+  const root = makeRoot({ ownCache: true })
   const pool: ZfsPool = await makeZfsPool(SIZE_MIB)
   const zfsRoot = `${pool.name}/lxc`
   const filler = `${pool.name}/filler`

@@ -1,5 +1,5 @@
 /** A TSLXC_ROOT of a test's own, whose containers are killed and whose files are removed at the end. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Outcome, program, type RunOptions, run, runOk } from './program.ts'
 
@@ -26,7 +26,9 @@ export interface TestRoot {
 export function makeRoot({ ownCache = false } = {}): TestRoot {
   const path = mkdtempSync('/var/tmp/tslxc-test-')
   const lxcpath = join(path, 'var/lib/tslxc')
-  const cache = ownCache ? join(path, 'cache') : process.env.TSLXC_TEST_CACHE
+  // Beside: a test may mount a small disk at the root.
+  const cache = ownCache ? `${path}.cache` : process.env.TSLXC_TEST_CACHE
+  if (ownCache) mkdirSync(`${path}.cache`, { mode: 0o700 })
   const env = { TSLXC_ROOT: path, TSLXC_CACHE: cache }
   const tslxcWith = (options: RunOptions, ...args: string[]): Promise<Outcome> =>
     run([program, ...args], { ...options, env: { ...env, ...options.env } })
@@ -47,6 +49,7 @@ export function makeRoot({ ownCache = false } = {}): TestRoot {
       for (const name of names) await tslxcWith({}, 'stop', '-k', '-n', name)
       await untilDeletedBehind(path)
       rmSync(path, { recursive: true, force: true, maxRetries: 12, retryDelay: 200 })
+      if (ownCache) rmSync(`${path}.cache`, { recursive: true, force: true })
     },
   }
 }

@@ -59,7 +59,7 @@ describe.each(STORES)('in a container on $container, volumes on $made', { timeou
   const option = said === '' ? '' : `:${said}`
   const keep = said === '' ? ':keep' : `:keep,${said}`
   beforeAll(() => {
-    root = makeRoot()
+    root = makeRoot({ ownCache: true })
     pool = container === 'btrfs' ? makeBtrfsPool() : undefined
     lxcpath = pool === undefined ? root.lxcpath : join(pool.dir, 'lxc')
     mkdirSync(lxcpath, { recursive: true, mode: 0o700 })
