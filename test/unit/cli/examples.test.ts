@@ -11,7 +11,10 @@ import { makePaths } from '../../../src/platform/paths.ts'
 import { commandIds, loadCommand, loaders } from '../../helpers/commands.ts'
 import { checkout } from '../../helpers/program.ts'
 
-const examples = (await Promise.all(commandIds.map(loadCommand))).flatMap((command) => (command.examples ?? []).map(exampleText))
+// Of a pipe, each of our commands, whichever host it runs on.
+const examples = (await Promise.all(commandIds.map(loadCommand)))
+  .flatMap((command) => (command.examples ?? []).map(exampleText))
+  .flatMap((example) => example.split(' | ').map((command) => command.replace(/^ssh \S+ /, '')))
 
 function wordsOf(example: string): string[] {
   // Variables in front, as in EDITOR=nano tslxc ...
