@@ -36,7 +36,7 @@ export default class Compile extends BaseCommand<void> {
     }
     const { compileContainer, writeCompiled } = await import('../compile/write.ts')
     const { settleForStart } = await import('../container/settle.ts')
-    const { settleLimit } = await import('../container/limit.ts')
+    const { settleLimit } = await import('../container/disk/limit.ts')
     if (flags.settings) await attempt(async () => (await import('../compile/settings.ts')).writeSettings(context.paths))
     const fd = flags['to-fd']
     if (fd === undefined) {

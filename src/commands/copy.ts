@@ -1,9 +1,9 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags, nameArg } from '../cli/flags.ts'
-import type { StorageWish } from '../container/choose-storage.ts'
-import type { CloneRequest } from '../container/copy.ts'
-import type { ClonedContainer } from '../container/copy-make.ts'
-import type { RenamedContainer } from '../container/rename.ts'
+import type { CloneRequest } from '../container/copy/copy.ts'
+import type { ClonedContainer } from '../container/copy/copy-make.ts'
+import type { RenamedContainer } from '../container/copy/rename.ts'
+import type { StorageWish } from '../container/create/choose-storage.ts'
 import type { StoreContext } from '../container/store.ts'
 import { UsageError } from '../lib/errors.ts'
 
@@ -100,7 +100,7 @@ export default class Copy extends BaseCommand<CopyReport> {
     }
     const copies = flags.ephemeral
       ? await this.#ephemeral(context, names, request, flags)
-      : await (await import('../container/copy.ts')).cloneContainers(context, names, request)
+      : await (await import('../container/copy/copy.ts')).cloneContainers(context, names, request)
     for (const warning of new Set(copies.flatMap(({ warnings }) => warnings))) context.note(warning)
     return { copies }
   }
@@ -111,7 +111,7 @@ export default class Copy extends BaseCommand<CopyReport> {
     request: CloneRequest,
     flags: { readonly keepdata?: boolean; readonly mount?: readonly string[] | undefined; readonly foreground?: boolean },
   ): Promise<readonly ClonedContainer[]> {
-    const { copyEphemeral } = await import('../container/ephemeral.ts')
+    const { copyEphemeral } = await import('../container/copy/ephemeral.ts')
     const foreground = flags.foreground === true
     const mounts = flags.mount ?? []
     const copies = await copyEphemeral(context, { ...request, names, keepData: flags.keepdata === true, mounts, foreground })
@@ -140,7 +140,7 @@ async function rename(
   for (const other of ['snapshot', 'newpath', 'ip', 'allowrunning', 'ephemeral', 'backingstorage']) {
     if (flags[other] !== undefined && flags[other] !== false) throw new UsageError(`cannot use --${other} with --rename`)
   }
-  const { renameContainer } = await import('../container/rename.ts')
+  const { renameContainer } = await import('../container/copy/rename.ts')
   return await renameContainer(context, name, to, { keepName: flags.keepname === true })
 }
 

@@ -4,8 +4,8 @@ import { readEnvironment } from '../cli/environment.ts'
 import { Flags, nameArg } from '../cli/flags.ts'
 import { peekOption } from '../cli/parse.ts'
 import { flagsOfTemplate, templateFlags, withoutDashes } from '../cli/template-flags.ts'
-import type { CreatedContainer } from '../container/create.ts'
-import type { CreatedStorage } from '../container/create-storage.ts'
+import type { CreatedContainer } from '../container/create/create.ts'
+import type { CreatedStorage } from '../container/create/create-storage.ts'
 import { printSize } from '../lib/units.ts'
 import { makePaths } from '../platform/paths.ts'
 
@@ -75,7 +75,7 @@ export default class Create extends BaseCommand<CreatedContainer> {
     const { args, flags, extra, context } = await this.parse(Create, withoutDashes(this.argv))
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('create', `'${args.name}'`)
-    const { createContainer } = await import('../container/create.ts')
+    const { createContainer } = await import('../container/create/create.ts')
     const { bdev, dir, lvname, vgname, thinpool, fstype, fssize, zfsroot } = flags
     return await createContainer(context, {
       name: args.name,

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import type { DestroyManyReport } from '../container/destroy-many.ts'
+import type { DestroyManyReport } from '../container/destroy/destroy-many.ts'
 
 export default class Destroy extends BaseCommand<DestroyManyReport> {
   static override summary = 'Remove containers with their root file systems'
@@ -28,7 +28,7 @@ export default class Destroy extends BaseCommand<DestroyManyReport> {
     const words = [args.name].flat()
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('destroy', words.map((word) => `'${word}'`).join(', '))
-    const { destroyContainers } = await import('../container/destroy-many.ts')
+    const { destroyContainers } = await import('../container/destroy/destroy-many.ts')
     const { force = false, snapshots = false, flatten = false } = flags
     const report = await destroyContainers(context, words, { force, snapshots, flatten })
     for (const { warnings } of report.destroyed) for (const warning of warnings) context.note(warning)

@@ -1,7 +1,7 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { type ErrorRecord, errorRecord, renderError } from '../cli/errors.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import type { DiskRow, DiskUsage, SharedUsage } from '../container/disk-usage.ts'
+import type { DiskRow, DiskUsage, SharedUsage } from '../container/disk/disk-usage.ts'
 import { printSizeRounded } from '../lib/units.ts'
 
 type Told<Row> = Omit<Row, 'error'> & { readonly error?: ErrorRecord }
@@ -28,7 +28,7 @@ export default class Df extends BaseCommand<Result> {
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('measure', 'containers')
     const { selectContainers } = await import('../container/select.ts')
-    const { measureDisk } = await import('../container/disk-usage.ts')
+    const { measureDisk } = await import('../container/disk/disk-usage.ts')
     const words = [args.name ?? []].flat()
     const wanted = words.length === 0 ? [undefined] : words
     const selected = await Promise.all(wanted.map((name) => selectContainers(context.paths, { name, all: name === undefined }, 'measure')))

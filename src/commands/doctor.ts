@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args } from '../cli/flags.ts'
-import type { DoctorReport, Finding, FindingLevel } from '../container/doctor-report.ts'
+import type { DoctorReport, Finding, FindingLevel } from '../container/doctor/doctor-report.ts'
 
 const MARKS: Readonly<Record<FindingLevel, string>> = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' }
 
@@ -14,7 +14,7 @@ export default class Doctor extends BaseCommand<DoctorReport> {
 
   async run(): Promise<DoctorReport> {
     const { args, context } = await this.parse(Doctor)
-    const { diagnose } = await import('../container/doctor.ts')
+    const { diagnose } = await import('../container/doctor/doctor.ts')
     const report = await diagnose(context, args.name)
     if (report.problems > 0) this.exitCode = 1
     return report

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags, nameArg } from '../cli/flags.ts'
-import type { ExportReport } from '../container/export.ts'
+import type { ExportReport } from '../container/move/export.ts'
 import { UsageError } from '../lib/errors.ts'
 import { printSizeRounded } from '../lib/units.ts'
 
@@ -33,7 +33,7 @@ export default class Export extends BaseCommand<ExportReport> {
     const { args, flags, context } = await this.parse(Export)
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('export', `'${args.name}'`)
-    const { parseCompression } = await import('../container/archive-writer.ts')
+    const { parseCompression } = await import('../container/move/archive-writer.ts')
     const compression = parseCompression(flags.compress ?? 'zstd')
     if (compression === undefined) {
       throw new UsageError(`cannot use --compress '${flags.compress}': it is not zstd, none or a level from 1 to 19`)
@@ -41,7 +41,7 @@ export default class Export extends BaseCommand<ExportReport> {
     const file = args.file ?? `${args.name}.tar${compression.kind === 'none' ? '' : '.zst'}`
     const { requireStream } = await import('../cli/streams.ts')
     if (file === '-') requireStream('write', flags.json === true)
-    const { exportContainer } = await import('../container/export.ts')
+    const { exportContainer } = await import('../container/move/export.ts')
     const { snapshots = false, allowrunning: allowRunning = false, force = false } = flags
     const request = { to: file === '-' ? 1 : file, snapshots, compression, allowRunning, force, version: this.config.version }
     const report = await exportContainer(context, args.name, request)

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import type { ImportReport } from '../container/import.ts'
+import type { ImportReport } from '../container/move/import.ts'
 
 export default class Import extends BaseCommand<ImportReport> {
   static override summary = 'Make a container of an archive'
@@ -38,7 +38,7 @@ export default class Import extends BaseCommand<ImportReport> {
     requireRoot('import', `'${args.file}'`)
     const { requireStream } = await import('../cli/streams.ts')
     if (args.file === '-') requireStream('read', false)
-    const { importArchive } = await import('../container/import.ts')
+    const { importArchive } = await import('../container/move/import.ts')
     const { bdev, lvname, vgname, thinpool, fstype, fssize, zfsroot } = flags
     const report = await importArchive(context, {
       from: args.file === '-' ? 0 : args.file,

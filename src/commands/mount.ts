@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags, nameArg } from '../cli/flags.ts'
-import type { MountReport } from '../container/host-mount.ts'
+import type { MountReport } from '../container/disk/host-mount.ts'
 
 export default class Mount extends BaseCommand<MountReport> {
   static override summary = "Show a stopped container's root file system on the host"
@@ -22,7 +22,7 @@ export default class Mount extends BaseCommand<MountReport> {
     const { args, flags, context } = await this.parse(Mount)
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('mount', `'${args.name}'`)
-    const { mountOnHost } = await import('../container/host-mount.ts')
+    const { mountOnHost } = await import('../container/disk/host-mount.ts')
     return await mountOnHost(context, args.name, { path: args.path, readOnly: flags.readonly, snapshot: flags.snapshot })
   }
 

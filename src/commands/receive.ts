@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import type { ReceiveReport } from '../container/receive.ts'
+import type { ReceiveReport } from '../container/move/receive.ts'
 
 export default class Receive extends BaseCommand<ReceiveReport> {
   static override summary = 'Make a container of a stream, or bring one up to date'
@@ -26,7 +26,7 @@ export default class Receive extends BaseCommand<ReceiveReport> {
     requireRoot('receive', args.name === undefined ? 'a container' : `'${args.name}'`)
     const { requireStream } = await import('../cli/streams.ts')
     requireStream('read', false)
-    const { receiveContainer } = await import('../container/receive.ts')
+    const { receiveContainer } = await import('../container/move/receive.ts')
     const { bdev, zfsroot } = flags
     const report = await receiveContainer(context, process.stdin, { name: args.name, storage: { bdev, zfsroot } })
     for (const warning of report.warnings) context.note(warning)

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, nameArg } from '../cli/flags.ts'
-import type { ResizeReport } from '../container/resize.ts'
+import type { ResizeReport } from '../container/disk/resize.ts'
 import { printSize, printSizeRounded } from '../lib/units.ts'
 
 export default class Resize extends BaseCommand<ResizeReport> {
@@ -26,7 +26,7 @@ export default class Resize extends BaseCommand<ResizeReport> {
     const { args, context } = await this.parse(Resize, argv)
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('resize', `'${args.name}'`)
-    const { resizeContainer } = await import('../container/resize.ts')
+    const { resizeContainer } = await import('../container/disk/resize.ts')
     return await resizeContainer(context, args.name, args.size)
   }
 

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Flags, nameArg } from '../cli/flags.ts'
-import type { SendReport } from '../container/send.ts'
+import type { SendReport } from '../container/move/send.ts'
 import { UsageError } from '../lib/errors.ts'
 
 const FORMATS = ['auto', 'native', 'file'] as const
@@ -39,7 +39,7 @@ export default class Send extends BaseCommand<SendReport> {
     if (format === undefined) throw new UsageError(`cannot use --format '${flags.format}': it is not auto, native or file`)
     const { requireStream } = await import('../cli/streams.ts')
     requireStream('write', flags.json === true)
-    const { sendContainer } = await import('../container/send.ts')
+    const { sendContainer } = await import('../container/move/send.ts')
     const { from, snapshot, snapshots = false, allowrunning: allowRunning = false } = flags
     const request = { fd: 1, from, snapshot, snapshots, format, allowRunning, version: this.config.version }
     const report = await sendContainer(context, args.name, request)

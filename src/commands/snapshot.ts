@@ -2,12 +2,12 @@ import { BaseCommand } from '../cli/base-command.ts'
 import type { Context } from '../cli/context.ts'
 import { type ErrorRecord, errorRecord, renderError } from '../cli/errors.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import type { ClonedContainer } from '../container/copy-make.ts'
+import type { ClonedContainer } from '../container/copy/copy-make.ts'
 import type { Outcome } from '../container/many.ts'
-import type { RestoreReport } from '../container/restore.ts'
-import type { SnapshotReport, SnapshotRequest } from '../container/snapshot.ts'
-import type { DueReport } from '../container/snapshot-due.ts'
-import type { ListedSnapshot } from '../container/snapshot-list.ts'
+import type { RestoreReport } from '../container/snapshot/restore.ts'
+import type { SnapshotReport, SnapshotRequest } from '../container/snapshot/snapshot.ts'
+import type { DueReport } from '../container/snapshot/snapshot-due.ts'
+import type { ListedSnapshot } from '../container/snapshot/snapshot-list.ts'
 import { assertNever } from '../lib/assert-never.ts'
 import { UsageError } from '../lib/errors.ts'
 
@@ -73,7 +73,7 @@ export default class Snapshot extends BaseCommand<Result> {
     const single = names.length === 1 && !flags.all && action !== 'due'
     switch (action) {
       case 'list': {
-        const { listSnapshotsOf } = await import('../container/snapshot-list.ts')
+        const { listSnapshotsOf } = await import('../container/snapshot/snapshot-list.ts')
         return await listSnapshotsOf(context.paths, names, flags.size || flags.json === true)
       }
       case 'restore':
@@ -81,11 +81,11 @@ export default class Snapshot extends BaseCommand<Result> {
       case 'remove':
         return this.#results(context, await remove(context, names, flags.destroy ?? ''), single).flat()
       case 'due': {
-        const { carryOutSchedules } = await import('../container/snapshot-due.ts')
+        const { carryOutSchedules } = await import('../container/snapshot/snapshot-due.ts')
         return this.#results(context, await carryOutSchedules(context, names, new Date()), single)
       }
       case 'take': {
-        const { takeSnapshots } = await import('../container/snapshot.ts')
+        const { takeSnapshots } = await import('../container/snapshot/snapshot.ts')
         const taken = this.#results(context, await takeSnapshots(context, names, await requestOf(flags, word)), single)
         for (const report of taken) if ('snapshot' in report) tell(context, report)
         const [first] = taken
@@ -109,7 +109,7 @@ export default class Snapshot extends BaseCommand<Result> {
 
   override async print(result: Result): Promise<string> {
     if (!this.#lists || !Array.isArray(result)) return ''
-    const { snapshotsText } = await import('../container/snapshot-list.ts')
+    const { snapshotsText } = await import('../container/snapshot/snapshot-list.ts')
     return snapshotsText(result as readonly ListedSnapshot[], { notes: this.#notes })
   }
 }
@@ -171,7 +171,7 @@ async function requestOf(flags: Choices, snapshot: string | undefined): Promise<
   const { comment, note, expires } = flags
   const text = comment === undefined ? note && `${note}\n` : await readGiven(comment)
   if (expires === undefined) return { snapshot, note: text }
-  const { expiryOf } = await import('../container/snapshot-due.ts')
+  const { expiryOf } = await import('../container/snapshot/snapshot-due.ts')
   return { snapshot, note: text, expires: expiryOf(expires, new Date()) }
 }
 
@@ -190,7 +190,7 @@ async function restore(
 ): Promise<RestoreReport | ClonedContainer> {
   const [name, ...more] = names
   if (name === undefined || more.length > 0) throw new UsageError('cannot restore several containers at once')
-  const { restoreAs, restoreSnapshot } = await import('../container/restore.ts')
+  const { restoreAs, restoreSnapshot } = await import('../container/snapshot/restore.ts')
   if (as !== undefined && keepConfig) throw new UsageError('cannot use --keep-config for a new container')
   if (as === undefined) return await restoreSnapshot(context, name, { snapshot, keepConfig })
   const made = await restoreAs(context, name, { snapshot, as })
@@ -199,7 +199,7 @@ async function restore(
 }
 
 async function remove(context: Context, names: readonly string[], snapshot: string): Promise<readonly Outcome<readonly Removed[]>[]> {
-  const { removeSnapshots } = await import('../container/snapshot-remove.ts')
+  const { removeSnapshots } = await import('../container/snapshot/snapshot-remove.ts')
   const { forMany } = await import('../container/many.ts')
   return await forMany(context, names, async (name) =>
     (await removeSnapshots(context, name, snapshot)).map((removed) => ({ name, snapshot: removed.name })),

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import type { FamilyNode } from '../container/family-tree.ts'
+import type { FamilyNode } from '../container/copy/family-tree.ts'
 
 export default class Tree extends BaseCommand<readonly FamilyNode[]> {
   static override summary = 'Show which container was cloned from which'
@@ -17,7 +17,7 @@ export default class Tree extends BaseCommand<readonly FamilyNode[]> {
     const { args, flags, context } = await this.parse(Tree)
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('show', `'${args.name ?? 'the containers'}'`)
-    const { familyTree, findNode } = await import('../container/family-tree.ts')
+    const { familyTree, findNode } = await import('../container/copy/family-tree.ts')
     const { findContainer } = await import('../container/store.ts')
     this.#ascii = flags.ascii === true
     const forest = await familyTree(context.paths, { snapshots: flags.snapshots === true })
@@ -28,7 +28,7 @@ export default class Tree extends BaseCommand<readonly FamilyNode[]> {
   }
 
   override async print(forest: readonly FamilyNode[]): Promise<string> {
-    const { ASCII, drawTree, LINES } = await import('../container/family-tree.ts')
+    const { ASCII, drawTree, LINES } = await import('../container/copy/family-tree.ts')
     return drawTree(forest, this.#ascii ? ASCII : LINES)
   }
 }

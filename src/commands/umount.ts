@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts'
 import { Args, Flags } from '../cli/flags.ts'
-import type { UnmountReport } from '../container/host-mount.ts'
+import type { UnmountReport } from '../container/disk/host-mount.ts'
 
 export default class Umount extends BaseCommand<readonly UnmountReport[]> {
   static override summary = 'Take away what `tslxc mount` has mounted'
@@ -21,7 +21,7 @@ export default class Umount extends BaseCommand<readonly UnmountReport[]> {
     const { args, flags, context } = await this.parse(Umount)
     const { requireRoot } = await import('../platform/host.ts')
     requireRoot('unmount', `'${args.what}'`)
-    const { unmountFromHost } = await import('../container/host-mount.ts')
+    const { unmountFromHost } = await import('../container/disk/host-mount.ts')
     return await unmountFromHost(context, args.what, { lazy: flags.lazy })
   }
 

@@ -1,6 +1,6 @@
 /** A change of config.yaml by a command: under the container's lock, with a new limit of the disk in force at once. */
 import type { ChangeRequest } from '../compile/save.ts'
-import { bringLimit, limitIn } from './limit.ts'
+import { bringLimit, limitIn } from './disk/limit.ts'
 import { lockExisting } from './settle.ts'
 import { containerOf, type StoreContext } from './store.ts'
 

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { type LockHandle, loadAddon } from '../platform/addon.ts'
 import { removeStaleTemporaries } from '../platform/files.ts'
 import { lockFile } from '../platform/paths.ts'
-import { type ConfigChoice, readyVolumes, unreadyVolumes } from './data-volume-make.ts'
-import { hostMountsFile, requireNotMounted, settleHostMounts } from './mounted.ts'
+import { finishRenames, hasBrokenRename } from './copy/rename-journal.ts'
+import { hostMountsFile, requireNotMounted, settleHostMounts } from './disk/mounted.ts'
 import { PENDING, settlePending } from './pending.ts'
-import { finishRenames, hasBrokenRename } from './rename-journal.ts'
-import { sweepSnapshots } from './snapshot-store.ts'
+import { sweepSnapshots } from './snapshot/snapshot-store.ts'
 import { type Container, containerExists, containerOf, findContainer, lockContainer, notFound, type StoreContext } from './store.ts'
+import { type ConfigChoice, readyVolumes, unreadyVolumes } from './volume/data-volume-make.ts'
 
 /** An existing container, locked: `using held = await lockExisting(…)`. */
 export interface HeldContainer extends Disposable {

@@ -6,13 +6,13 @@ import { readJson, removeFile } from '../platform/files.ts'
 import { type Paths, runDir } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
 import type { Volume } from '../storage/driver.ts'
-import { removeVolumesOf } from './data-volume-change.ts'
 import { releaseManyIds } from './ids.ts'
 import { JOURNAL_VERSION, type Journal } from './journal.ts'
 import { pendingVolumes } from './pending.ts'
-import { snapshotVolumes } from './snapshot-store.ts'
+import { snapshotVolumes } from './snapshot/snapshot-store.ts'
 import { type Container, CREATING, containerExists, DESTROYING, isLeftover, readVolume, type StoreContext } from './store.ts'
 import { discardDir, discardDirs, discardVolume } from './trash.ts'
+import { removeVolumesOf } from './volume/data-volume-change.ts'
 
 /**
  * Finishes what a command began that died while it made or destroyed this container. An existing one is not touched.

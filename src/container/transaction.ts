@@ -14,8 +14,8 @@ import { UndoStack } from '../lib/undo.ts'
 import type { LockHandle } from '../platform/addon.ts'
 import { fileError, removeFile, syncDir, writeDurable, writeFirst, writeUnflushed } from '../platform/files.ts'
 import type { Volume } from '../storage/driver.ts'
+import { finishRenames } from './copy/rename-journal.ts'
 import { writeJournal } from './journal.ts'
-import { finishRenames } from './rename-journal.ts'
 import type { Container, ContainerRecord, StoreContext } from './store.ts'
 import {
   alreadyExists,

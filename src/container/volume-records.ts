@@ -5,9 +5,9 @@ import { StateError } from '../lib/errors.ts'
 import type { Paths } from '../platform/paths.ts'
 import type { Volume } from '../storage/driver.ts'
 import { storageDriver, volumeText } from '../storage/index.ts'
-import { dataVolumeNames, ownerOfVolume } from './data-volume-names.ts'
-import { snapshotDir, snapshotNames } from './snapshot-store.ts'
+import { snapshotDir, snapshotNames } from './snapshot/snapshot-store.ts'
 import { type Container, entriesOf, listContainers, readVolume, readVolumeIn } from './store.ts'
+import { dataVolumeNames, ownerOfVolume } from './volume/data-volume-names.ts'
 
 export interface OwnedVolume {
   /** For people: `web`, `web@snap0`, `volume web-data`, `image 0123456789ab`. */

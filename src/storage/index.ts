@@ -17,7 +17,7 @@ const MAKERS = {
   lvm: makeLvmDriver,
   loop: makeLoopDriver,
   zfs: makeZfsDriver,
-} satisfies Partial<Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>>
+} satisfies Record<DriverName, (paths: Paths) => StorageDriver<Volume & { readonly driver: DriverName }>>
 
 export const driverNames: readonly DriverName[] = Object.keys(MAKERS) as DriverName[]
 

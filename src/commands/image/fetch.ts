@@ -3,7 +3,7 @@ import { BaseCommand } from '../../cli/base-command.ts'
 import { readEnvironment } from '../../cli/environment.ts'
 import { Args } from '../../cli/flags.ts'
 import { flagsOfTemplate, templateFlags, withoutDashes } from '../../cli/template-flags.ts'
-import type { FetchedImage } from '../../container/images.ts'
+import type { FetchedImage } from '../../container/create/images.ts'
 import { printSizeRounded } from '../../lib/units.ts'
 import { makePaths } from '../../platform/paths.ts'
 
@@ -28,7 +28,7 @@ export default class ImageFetch extends BaseCommand<FetchedImage> {
     const { args, flags, extra, context } = await this.parse(ImageFetch, withoutDashes(this.argv))
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('fetch', `image '${args.template}'`)
-    const { fetchTemplateImage } = await import('../../container/images.ts')
+    const { fetchTemplateImage } = await import('../../container/create/images.ts')
     const request = { template: args.template, options: extra, mirror: context.environment.mirror, refresh: flags['flush-cache'] }
     return await fetchTemplateImage(context, request)
   }

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { renderTable } from '../../cli/output.ts'
-import type { ListedImage } from '../../container/image-stores.ts'
+import type { ListedImage } from '../../container/create/image-stores.ts'
 import { printSizeRounded } from '../../lib/units.ts'
 
 const SHOWN_DIGITS = 12
@@ -12,7 +12,7 @@ export default class ImageLs extends BaseCommand<readonly ListedImage[]> {
 
   async run(): Promise<readonly ListedImage[]> {
     const { context } = await this.parse(ImageLs)
-    const { listImagesInStores } = await import('../../container/image-stores.ts')
+    const { listImagesInStores } = await import('../../container/create/image-stores.ts')
     return await listImagesInStores(context.paths)
   }
 

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { Args, Flags } from '../../cli/flags.ts'
-import type { RemovedImage } from '../../container/image-stores.ts'
+import type { RemovedImage } from '../../container/create/image-stores.ts'
 import { UsageError } from '../../lib/errors.ts'
 
 export default class ImageRm extends BaseCommand<readonly RemovedImage[]> {
@@ -21,7 +21,7 @@ export default class ImageRm extends BaseCommand<readonly RemovedImage[]> {
     const { args, flags, context } = await this.parse(ImageRm)
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('remove', 'an image')
-    const { allFingerprints, removeImageEverywhere } = await import('../../container/image-stores.ts')
+    const { allFingerprints, removeImageEverywhere } = await import('../../container/create/image-stores.ts')
     const named = args.image ?? []
     if (flags.all === named.length > 0) throw new UsageError('name images, or give --all', { hint: 'tslxc image ls' })
     const wanted = flags.all ? await allFingerprints(context.paths) : named

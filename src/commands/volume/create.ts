@@ -1,6 +1,6 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { Flags, volumeArg } from '../../cli/flags.ts'
-import type { DataVolume } from '../../container/data-volume.ts'
+import type { DataVolume } from '../../container/volume/data-volume.ts'
 
 export default class VolumeCreate extends BaseCommand<DataVolume> {
   static override summary = 'Make an empty data volume'
@@ -18,8 +18,8 @@ export default class VolumeCreate extends BaseCommand<DataVolume> {
     const { args, flags, context } = await this.parse(VolumeCreate)
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('create', `volume '${args.volume}'`)
-    const { parseVolumeSize } = await import('../../container/data-volume-size.ts')
-    const { createDataVolume } = await import('../../container/data-volume-make.ts')
+    const { parseVolumeSize } = await import('../../container/volume/data-volume-size.ts')
+    const { createDataVolume } = await import('../../container/volume/data-volume-make.ts')
     const size = flags.size === undefined ? undefined : parseVolumeSize(flags.size)
     return await createDataVolume(context, args.volume, { driver: flags.bdev, keep: true, ...(size === undefined ? {} : { size }) })
   }

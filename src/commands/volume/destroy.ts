@@ -15,7 +15,7 @@ export default class VolumeDestroy extends BaseCommand<{ readonly name: string }
     const { args, flags, context } = await this.parse(VolumeDestroy)
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('destroy', `volume '${args.volume}'`)
-    const { destroyDataVolume } = await import('../../container/data-volume-change.ts')
+    const { destroyDataVolume } = await import('../../container/volume/data-volume-change.ts')
     await destroyDataVolume(context, args.volume, { force: flags.force, snapshots: flags.snapshots })
     return { name: args.volume }
   }

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { renderTable } from '../../cli/output.ts'
-import type { DataVolumeReport } from '../../container/data-volume-change.ts'
+import type { DataVolumeReport } from '../../container/volume/data-volume-change.ts'
 import { printSize } from '../../lib/units.ts'
 
 export default class VolumeLs extends BaseCommand<readonly DataVolumeReport[]> {
@@ -9,8 +9,8 @@ export default class VolumeLs extends BaseCommand<readonly DataVolumeReport[]> {
 
   async run(): Promise<readonly DataVolumeReport[]> {
     const { context } = await this.parse(VolumeLs)
-    const { listDataVolumes } = await import('../../container/data-volume.ts')
-    const { describeDataVolume } = await import('../../container/data-volume-change.ts')
+    const { listDataVolumes } = await import('../../container/volume/data-volume.ts')
+    const { describeDataVolume } = await import('../../container/volume/data-volume-change.ts')
     const found = await listDataVolumes(context.paths)
     return await Promise.all(found.map((one) => describeDataVolume(context.paths, one, false)))
   }

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { Args, volumeArg } from '../../cli/flags.ts'
-import type { DataVolume } from '../../container/data-volume.ts'
+import type { DataVolume } from '../../container/volume/data-volume.ts'
 import { printSize } from '../../lib/units.ts'
 
 export default class VolumeResize extends BaseCommand<DataVolume> {
@@ -16,8 +16,8 @@ export default class VolumeResize extends BaseCommand<DataVolume> {
     const { args, context } = await this.parse(VolumeResize)
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('resize', `volume '${args.volume}'`)
-    const { parseVolumeSize } = await import('../../container/data-volume-size.ts')
-    const { resizeDataVolume } = await import('../../container/data-volume-change.ts')
+    const { parseVolumeSize } = await import('../../container/volume/data-volume-size.ts')
+    const { resizeDataVolume } = await import('../../container/volume/data-volume-change.ts')
     return await resizeDataVolume(context, args.volume, args.size === 'none' ? undefined : parseVolumeSize(args.size))
   }
 

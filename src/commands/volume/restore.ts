@@ -20,7 +20,7 @@ export default class VolumeRestore extends BaseCommand<Restored> {
     const { args, context } = await this.parse(VolumeRestore)
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('restore', `volume '${args.volume}'`)
-    const { restoreVolumeSnapshot } = await import('../../container/data-volume-snapshot.ts')
+    const { restoreVolumeSnapshot } = await import('../../container/volume/data-volume-snapshot.ts')
     return await restoreVolumeSnapshot(context, args.volume, args.snapshot)
   }
 

@@ -1,6 +1,6 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { volumeArg } from '../../cli/flags.ts'
-import type { DataVolumeReport } from '../../container/data-volume-change.ts'
+import type { DataVolumeReport } from '../../container/volume/data-volume-change.ts'
 import { printSize, printSizeRounded } from '../../lib/units.ts'
 
 export default class VolumeShow extends BaseCommand<DataVolumeReport> {
@@ -12,8 +12,8 @@ export default class VolumeShow extends BaseCommand<DataVolumeReport> {
     const { args, context } = await this.parse(VolumeShow)
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('show', `volume '${args.volume}'`)
-    const { findDataVolume } = await import('../../container/data-volume.ts')
-    const { describeDataVolume } = await import('../../container/data-volume-change.ts')
+    const { findDataVolume } = await import('../../container/volume/data-volume.ts')
+    const { describeDataVolume } = await import('../../container/volume/data-volume-change.ts')
     return await describeDataVolume(context.paths, await findDataVolume(context.paths, args.volume, 'show'), true)
   }
 

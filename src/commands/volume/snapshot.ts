@@ -1,6 +1,6 @@
 import { BaseCommand } from '../../cli/base-command.ts'
 import { Args, Flags, volumeArg } from '../../cli/flags.ts'
-import type { VolumeSnapshotReport } from '../../container/data-volume-snapshot.ts'
+import type { VolumeSnapshotReport } from '../../container/volume/data-volume-snapshot.ts'
 import { UsageError } from '../../lib/errors.ts'
 
 type Result = VolumeSnapshotReport | { readonly name: string; readonly removed: string }
@@ -23,7 +23,7 @@ export default class VolumeSnapshot extends BaseCommand<Result> {
     const { args, flags, context } = await this.parse(VolumeSnapshot)
     const { requireRoot } = await import('../../platform/host.ts')
     requireRoot('use snapshots of', `volume '${args.volume}'`)
-    const { removeVolumeSnapshot, takeVolumeSnapshot } = await import('../../container/data-volume-snapshot.ts')
+    const { removeVolumeSnapshot, takeVolumeSnapshot } = await import('../../container/volume/data-volume-snapshot.ts')
     if (flags.destroy === undefined) return await takeVolumeSnapshot(context, args.volume, { snapshot: args.snapshot, note: flags.note })
     if ((args.snapshot ?? flags.note) !== undefined) throw new UsageError('cannot use -d with a new snapshot')
     await removeVolumeSnapshot(context, args.volume, flags.destroy)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { TreeGuard } from '../../../src/container/archive-guard.ts'
-import { ArchiveReader, type Member } from '../../../src/container/archive-reader.ts'
+import { TreeGuard } from '../../../src/container/move/archive-guard.ts'
+import { ArchiveReader, type Member } from '../../../src/container/move/archive-reader.ts'
 import { END_OF_ARCHIVE, fileMember, parsePax } from '../../../src/lib/tar.ts'
 
 const member = (name: string, more: Partial<Member> = {}): Member => ({

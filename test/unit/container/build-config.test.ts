@@ -8,7 +8,7 @@ import {
   renderConfig,
   setAddress,
   settleInterfaces,
-} from '../../../src/container/build-config.ts'
+} from '../../../src/container/create/build-config.ts'
 
 const DEFAULTS = '# Defaults of the site.\nnet:\n  - { type: veth, link: tslxcbr0, flags: up }\nshares: ["/a:/a"]\nlimits: { pids: 500 }\n'
 const TEMPLATE = 'include: debian.common.yaml\narch: x86_64\nuts:\n  name: web\n'

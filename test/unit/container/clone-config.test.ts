@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { movedPaths, type OwnKeys, pathsBelow, planConfig } from '../../../src/container/clone-config.ts'
+import { movedPaths, type OwnKeys, pathsBelow, planConfig } from '../../../src/container/copy/clone-config.ts'
 
 const DIR = '/var/lib/tslxc/web'
 const NOTHING: OwnKeys = { hostname: false, rootfs: false, idmap: false, hwaddrs: [], addresses: [], ephemeral: false }

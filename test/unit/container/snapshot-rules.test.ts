@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from 'vitest'
 import { cron, duration, schedule } from '../../../src/config/schedule-values.ts'
-import { takeSnapshot } from '../../../src/container/snapshot.ts'
-import { expiryOf } from '../../../src/container/snapshot-due.ts'
-import { expendable, isDue } from '../../../src/container/snapshot-keep.ts'
-import { snapshotsText, stampText } from '../../../src/container/snapshot-list.ts'
-import { checkSnapshotName, nextSnapshotName } from '../../../src/container/snapshot-store.ts'
+import { takeSnapshot } from '../../../src/container/snapshot/snapshot.ts'
+import { expiryOf } from '../../../src/container/snapshot/snapshot-due.ts'
+import { expendable, isDue } from '../../../src/container/snapshot/snapshot-keep.ts'
+import { snapshotsText, stampText } from '../../../src/container/snapshot/snapshot-list.ts'
+import { checkSnapshotName, nextSnapshotName } from '../../../src/container/snapshot/snapshot-store.ts'
 import { makeContainer, makeTrial } from '../../helpers/containers.ts'
 
 vi.stubEnv('TZ', 'Europe/Berlin')

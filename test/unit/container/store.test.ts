@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { destroyContainer } from '../../../src/container/destroy.ts'
+import { destroyContainer } from '../../../src/container/destroy/destroy.ts'
 import { allocateIds, readIds } from '../../../src/container/ids.ts'
 import { containerOf, findContainer, listContainers, lockContainer, readVolume, rootfsRef } from '../../../src/container/store.ts'
 import { beginCreation } from '../../../src/container/transaction.ts'

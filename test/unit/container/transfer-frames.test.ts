@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FrameReader, FrameWriter } from '../../../src/container/transfer-frames.ts'
+import { FrameReader, FrameWriter } from '../../../src/container/move/transfer-frames.ts'
 
 async function written(...parts: string[]): Promise<Buffer> {
   const out: Buffer[] = []
