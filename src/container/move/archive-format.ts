@@ -9,7 +9,7 @@
  *     rootfs/
  *     tslxc-checksum.json               SHA-256 of all bytes before it, last
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { TslxcError } from '../../lib/errors.ts'
 
 export const MANIFEST = 'tslxc-export.json'
@@ -25,7 +25,7 @@ export const MOST_TEXT_BYTES = 1024 * 1024
 export const snapshotPath = (snapshot: string): string => `snapshots/${snapshot}`
 export const snapshotRootfs = (snapshot: string): string => `${snapshotPath(snapshot)}/${ROOTFS}`
 
-const count = z.number().int().nonnegative()
+const count = z.int().check(z.nonnegative())
 const tree = z.object({
   /** What its blocks take on the disk of the source, where files with several names count once. */
   usedBytes: count,
@@ -36,26 +36,26 @@ const tree = z.object({
 
 const manifest = z.object({
   format: z.literal(FORMAT),
-  version: z.number().int(),
+  version: z.int(),
   name: z.string(),
   /** Where its directory was, for the paths in its configuration. */
-  dir: z.string().startsWith('/'),
-  uuid: z.string().optional(),
+  dir: z.string().check(z.startsWith('/')),
+  uuid: z.optional(z.string()),
   /** Of the source. */
   driver: z.string(),
-  limitBytes: count.optional(),
-  guest: z.object({ network: z.string(), init: z.string() }).optional(),
+  limitBytes: z.optional(count),
+  guest: z.optional(z.object({ network: z.string(), init: z.string() })),
   createdAt: z.string(),
   /** Of the program that wrote it. */
   tslxc: z.string(),
-  rootfs: tree.optional(),
+  rootfs: z.optional(tree),
   snapshots: z.array(z.object({ name: z.string(), rootfs: tree })),
 })
 
 export type Tree = z.infer<typeof tree>
 export type Manifest = z.infer<typeof manifest>
 
-const checksum = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: count })
+const checksum = z.object({ sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)), bytes: count })
 
 /** @throws TslxcError */
 export const readManifest = (text: string): Manifest => {

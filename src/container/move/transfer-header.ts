@@ -1,23 +1,23 @@
 /** What the header of a stream says. */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { unusable } from './transfer-frames.ts'
 
 const header = z.object({
   format: z.literal('tslxc-send'),
-  version: z.number().int(),
+  version: z.int(),
   /** Whose stream it is: a storage driver. */
   kind: z.string(),
   name: z.string(),
   /** Where the container's directory was. */
-  dir: z.string().startsWith('/'),
+  dir: z.string().check(z.startsWith('/')),
   /** Texts of record.json and config.yaml. */
-  record: z.string().optional(),
+  record: z.optional(z.string()),
   config: z.string(),
   tslxc: z.string(),
   /** The snapshot that was sent, with the text of snapshot.yaml; absent: the container as it was. */
-  snapshot: z.object({ name: z.string(), text: z.string() }).optional(),
+  snapshot: z.optional(z.object({ name: z.string(), text: z.string() })),
   /** What the receiver must have. */
-  base: z.object({ name: z.string(), identity: z.string().min(1) }).optional(),
+  base: z.optional(z.object({ name: z.string(), identity: z.string().check(z.minLength(1)) })),
 })
 
 export type StreamHeader = z.infer<typeof header>
