@@ -71,6 +71,12 @@ export async function sealSource(context: StoreContext, source: CopySource): Pro
   const planned = await sealer.planSeal(volume, rootfsRef(container, poolOf(volume)))
   if (planned === undefined) return false
   await sealVolume(context, container, sealer, planned)
+  if (planned.driver !== volume.driver) {
+    const { name } = container
+    context.onStep?.({
+      text: `'${name}' is kept as '${planned.driver}' from now on, as its copies are; 'tslxc mount ${name}' shows its files`,
+    })
+  }
   return true
 }
 
