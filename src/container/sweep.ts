@@ -1,17 +1,19 @@
 /** Removing what is no container, or no longer one: the half-made, and the half-destroyed. Called under the container's lock. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { TslxcError } from '../lib/errors.ts'
 import { releaseManyAddresses } from '../network/leases.ts'
 import { readJson, removeFile } from '../platform/files.ts'
 import { type Paths, runDir } from '../platform/paths.ts'
 import { removeTree } from '../platform/trees.ts'
 import type { Volume } from '../storage/driver.ts'
+import { driverOf } from '../storage/index.ts'
 import { releaseManyIds } from './ids.ts'
 import { JOURNAL_VERSION, type Journal } from './journal.ts'
 import { pendingVolumes } from './pending.ts'
 import { snapshotVolumes } from './snapshot/snapshot-store.ts'
 import { type Container, CREATING, containerExists, DESTROYING, isLeftover, readVolume, type StoreContext } from './store.ts'
-import { discardDir, discardDirs, discardVolume } from './trash.ts'
+import { discardDir, discardDirs, discardVolume, emptyTrash } from './trash.ts'
 import { removeVolumesOf } from './volume/data-volume-change.ts'
 
 /**
@@ -52,16 +54,19 @@ export async function sweepDestructions(
   const { paths, command } = context
   const leaving = containers.map((container): Leaving => ({ container, errors: [] }))
   const { default: pLimit } = await import('p-limit')
-  await pLimit(AT_ONCE).map(leaving, async (one) => {
-    const volumes = await volumesOf(one.container).catch((error: unknown) => {
+  const volumes = await pLimit(AT_ONCE).map(leaving, async (one) => {
+    const own = await volumesOf(one.container).catch((error: unknown) => {
       one.errors.push(error)
       return []
     })
-    await discardVolumes(context, one, volumes)
+    await discardVolumes(context, one, own)
+    return own
   })
   const owners = containers.map((container) => ownerOf(paths, container))
   const releases = [() => releaseManyAddresses(paths, owners, command), () => releaseManyIds(context, owners)]
-  for (const release of releases) await release().catch((error: unknown) => leaving.forEach(({ errors }) => void errors.push(error)))
+  for (const release of releases) {
+    await withRoom(paths, volumes.flat(), release).catch((error: unknown) => leaving.forEach(({ errors }) => void errors.push(error)))
+  }
   for (const one of leaving) await attempt(one, removeRunDir(paths, one.container))
   const gone = leaving.filter(({ errors }) => errors.length === 0)
   const failures = await discardDirs(
@@ -95,6 +100,18 @@ async function discardVolumes({ paths }: StoreContext, leaving: Leaving, volumes
   for (const volume of [...volumes].reverse()) await attempt(leaving, discardVolume(paths, volume, leaving.container))
 }
 
+/** On a full disk, what is to go makes the room for writing that it has gone: it is deleted at once, and not behind us. */
+async function withRoom(paths: Paths, volumes: readonly Volume[], write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    if (!(error instanceof TslxcError && error.code === 'no-space')) throw error
+    for (const volume of volumes) await driverOf(paths, volume).destroy(volume)
+    await emptyTrash(paths)
+    await write()
+  }
+}
+
 async function removeRunDir(paths: Paths, { name }: Container): Promise<void> {
   if (existsSync(runDir(paths, name))) await removeTree(paths, runDir(paths, name))
 }
@@ -110,8 +127,14 @@ async function removeAll(context: StoreContext, container: Container, volumes: r
   await discardVolumes(context, leaving, volumes)
   const owner = ownerOf(paths, container)
   // Kept by owner, host-wide: no journal is needed for them.
-  await attempt(leaving, releaseManyAddresses(paths, [owner], command))
-  await attempt(leaving, releaseManyIds(context, [owner]))
+  await attempt(
+    leaving,
+    withRoom(paths, volumes, () => releaseManyAddresses(paths, [owner], command)),
+  )
+  await attempt(
+    leaving,
+    withRoom(paths, volumes, () => releaseManyIds(context, [owner])),
+  )
   await attempt(leaving, removeRunDir(paths, container))
   if (errors.length === 0) await attempt(leaving, discardDir(paths, container.dir, container.name))
   if (errors.length === 1) throw errors[0]

@@ -4,6 +4,7 @@
  */
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { TslxcError } from '../../src/lib/errors.ts'
 import { loadAddon } from '../../src/platform/addon.ts'
 import { makePaths } from '../../src/platform/paths.ts'
@@ -42,5 +43,11 @@ const found = {
 await driver.destroy(limited)
 await driver.destroy(clone)
 const addon = loadAddon(installRoot)
-const left = found.projects.map((id) => addon.projectAccount(dir, id ?? 0))
+const accounts = () => found.projects.map((id) => addon.projectAccount(dir, id ?? 0))
+// xfs frees the blocks of deleted files behind the call that deleted them.
+let left = accounts()
+for (let round = 0; round < 100 && left.some((account) => (account?.usedBytes ?? 0) > 0); round++) {
+  await sleep(200)
+  left = accounts()
+}
 process.stdout.write(JSON.stringify({ ...found, left }))
