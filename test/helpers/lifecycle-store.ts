@@ -20,7 +20,7 @@ import { makePaths, type Paths } from '../../src/platform/paths.ts'
 import type { DriverName, Volume } from '../../src/storage/driver.ts'
 import { driverOf } from '../../src/storage/index.ts'
 import { repositoryRoot } from './addon.ts'
-import { makeRoot, type TestRoot } from './root.ts'
+import { makeRoot, type TestRoot, untilDeletedBehind } from './root.ts'
 import { makeZfsPool, type ZfsPool } from './zfs-pool.ts'
 
 const MIB = 1024 * 1024
@@ -124,6 +124,7 @@ function onFileSystem(driver: Exclude<StoreName, 'zfs'>): LifecycleStore {
     entries: () => [...commonEntries(root), ...(driver === 'btrfs' ? subvolumes(root.path) : [])].sort(),
     async remove() {
       await destroyAll(root)
+      await untilDeletedBehind(root.path)
       execFileSync('umount', [root.path])
       await root.remove()
       rmSync(base, { recursive: true, force: true })
