@@ -47,7 +47,6 @@ const PACKAGES = [
   ['setcap', 'libcap2-bin'],
   ['lvs', 'lvm2'],
   ['thin_check', 'thin-provisioning-tools'],
-  ['mkfs.xfs', 'xfsprogs'],
 ]
 
 function environment(extra = {}) {
