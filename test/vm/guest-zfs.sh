@@ -5,7 +5,7 @@ mkdir /tmp/pool
 mkfs.ext4 -q /dev/vdb && mount -t ext4 /dev/vdb /tmp/pool && truncate -s 1500M /tmp/pool/disk
 zpool create -m none -o cachefile=none tank /tmp/pool/disk && zfs create tank/lxc
 finding version cat /sys/module/zfs/version
-export TSLXC_GUEST_TESTS=zfs TSLXC_STORAGE_CHILD=$PWD/test-results/guest/storage-child.mjs
+export TSLXC_GUEST_TESTS=zfs REPORT=/tmp/report.json TSLXC_STORAGE_CHILD=$PWD/test-results/guest/storage-child.mjs
 finding tests node_modules/.bin/vitest run --config test/vm/guest/vitest.config.mjs -t "${TSLXC_GUEST_FILTER:-.}"
 finding report cat /tmp/report.json
 finding left zfs list -H -r -t all -o name tank
