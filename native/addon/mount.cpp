@@ -131,22 +131,6 @@ private:
 	Mount mount_;
 };
 
-class SyncJob : public Job {
-public:
-	SyncJob(Napi::Env env, std::string path) : Job(env), path_(std::move(path)) {}
-
-private:
-	void work() override {
-		const Fd fd = open_or_throw(path_, O_RDONLY | O_DIRECTORY);
-		if (::syncfs(fd.get()) < 0) {
-			throw_errno("sync", cat("cannot flush the file system of '", path_, "'"));
-		}
-	}
-	Napi::Value result(Napi::Env env) override { return env.Undefined(); }
-
-	std::string path_;
-};
-
 /** Arguments: source, read-only, and whether setuid and device files shall not work. */
 Napi::Value mount_detached(const Napi::CallbackInfo &info) {
 	return guarded(info.Env(), [&] {
@@ -155,15 +139,10 @@ Napi::Value mount_detached(const Napi::CallbackInfo &info) {
 		return start_job<MountJob>(info.Env(), source_argument(info, 0), read_only | inert);
 	});
 }
-
-Napi::Value sync_file_system(const Napi::CallbackInfo &info) {
-	return guarded(info.Env(), [&] { return start_job<SyncJob>(info.Env(), string_argument(info, 0)); });
-}
 } // namespace
 
 void export_mounts(Napi::Env env, Napi::Object exports) {
 	exports.Set("mountDetached", Napi::Function::New(env, mount_detached, "mountDetached"));
-	exports.Set("syncFilesystem", Napi::Function::New(env, sync_file_system, "syncFilesystem"));
 }
 
 } // namespace tslxc::addon

@@ -105,8 +105,6 @@ export interface NativeAddon extends StorageAddon {
   removeTree(path: string): Promise<void>
   /** `inert`: nosuid and nodev. */
   mountDetached(source: MountSource, readOnly: boolean, inert: boolean): Promise<NativeMount>
-  /** syncfs(2) of the file system that holds a directory. */
-  syncFilesystem(directory: string): Promise<void>
   /** Compiles a seccomp policy in LXC's format (v1 or v2 text) to an array of struct sock_filter. */
   compileSeccomp(policy: string, options: { readonly file: string }): Buffer
   /** statx on each path; `undefined` where absent. ctime in nanoseconds as decimal text, the same as the native program compares. */
@@ -178,7 +176,6 @@ function checkedAddon(raw: NativeAddon): NativeAddon {
     shiftTree: (path, shift, cancel) => translatedAsync(() => raw.shiftTree(absolute(path), whole(shift), cancel)),
     removeTree: (path) => translatedAsync(() => raw.removeTree(absolute(path))),
     mountDetached: (source, readOnly, inert) => translatedAsync(() => raw.mountDetached(checkedSource(source), readOnly, inert)),
-    syncFilesystem: (directory) => translatedAsync(() => raw.syncFilesystem(absolute(directory))),
     compileSeccomp: (policy, options) => translated(() => raw.compileSeccomp(policy, options)),
     stamp: (paths) => translated(() => raw.stamp(paths)),
     syncPath: (path) => translated(() => raw.syncPath(absolute(path))),

@@ -71,8 +71,3 @@ export async function attachMount(
   using mount = await openDetachedMount(paths, source, options)
   mount.attach(path)
 }
-
-/** Writes out all of the file system that holds the directory: syncfs(2). */
-export async function syncFilesystem(paths: Pick<Paths, 'installRoot'>, directory: string): Promise<void> {
-  await loadAddon(paths.installRoot).syncFilesystem(directory)
-}

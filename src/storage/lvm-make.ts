@@ -1,9 +1,9 @@
 /** Making logical volumes: empty ones, thin clones, and full copies. */
 import { throwIfAborted } from '../lib/abort.ts'
 import { ExistsError, HostError, NotFoundError } from '../lib/errors.ts'
-import { syncFilesystem, withDetachedMount } from '../platform/mounts.ts'
+import { withDetachedMount } from '../platform/mounts.ts'
 import type { Paths } from '../platform/paths.ts'
-import { copyTree } from '../platform/trees.ts'
+import { copyTree, syncFileSystem } from '../platform/trees.ts'
 import { fstypeOf, makeFilesystem, renewUuid } from './block-fs.ts'
 import type { CloneOptions, MakeOptions, MountedOptions, VolumeRef } from './driver.ts'
 import { removeVolume } from './lvm-change.ts'
@@ -103,7 +103,7 @@ async function cloneThin(paths: Pick<Paths, 'installRoot'>, { group, from, to }:
 /** The kernel freezes the others when LVM takes a snapshot, with all that is in memory written out; not btrfs. */
 async function writeOut(paths: Pick<Paths, 'installRoot'>, { path, fstype }: LvmVolume): Promise<void> {
   if (fstype !== 'btrfs') return
-  await withDetachedMount(paths, { kind: 'block', device: path, type: fstype }, (root) => syncFilesystem(paths, root))
+  await withDetachedMount(paths, { kind: 'block', device: path, type: fstype }, (root) => syncFileSystem(paths, root))
 }
 
 async function createEmpty(group: VolumeGroup, volume: LvmVolume): Promise<void> {

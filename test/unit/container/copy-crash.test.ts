@@ -1,9 +1,7 @@
 /** What is left when a copy or a renaming dies, at any call that changes the disk. */
-import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { destroyContainer } from '../../../src/container/destroy/destroy.ts'
 import { allocateIds, readIds } from '../../../src/container/ids.ts'
 import { lockExisting, settleForStart } from '../../../src/container/settle.ts'
@@ -13,30 +11,10 @@ import { beginCreation } from '../../../src/container/transaction.ts'
 import { emptyTrash } from '../../../src/container/trash.ts'
 import { NotFoundError } from '../../../src/lib/errors.ts'
 import { driverOf, volumeText } from '../../../src/storage/index.ts'
-import { helperFile, repositoryRoot } from '../../helpers/addon.ts'
 import { makeContainer, makeTrial, type Trial } from '../../helpers/containers.ts'
+import { bundleCrashChild, runChild } from '../../helpers/crash-tests.ts'
 
-const bundle = makeTrial()
-const child = join(bundle.root, 'crash-child.mjs')
-beforeAll(async () => {
-  await build({
-    entryPoints: [helperFile('crash-child.ts')],
-    outfile: child,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    banner: { js: "import { createRequire as __makeRequire } from 'node:module'; const require = __makeRequire(import.meta.url)" },
-  })
-  return () => bundle[Symbol.dispose]()
-})
-
-/** True: the child got through, there is no such call. */
-function runChild(verb: string, trial: Trial, killAt: number): boolean {
-  const result = spawnSync(process.execPath, [child, verb, trial.root, repositoryRoot, String(killAt)], { encoding: 'utf8' })
-  if (result.signal !== 'SIGKILL' && !result.stdout.startsWith('done')) throw new Error(`${result.stderr}${result.stdout}`)
-  return result.signal === null
-}
+bundleCrashChild()
 
 const STEPS = 400
 const IDMAP = 'idmap: ["b 0 1000000 65536"]\n'

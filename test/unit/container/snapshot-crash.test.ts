@@ -1,37 +1,15 @@
-import { spawnSync } from 'node:child_process'
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { lockExisting, settleForStart } from '../../../src/container/settle.ts'
 import { restoreSnapshot } from '../../../src/container/snapshot/restore.ts'
 import { takeSnapshot } from '../../../src/container/snapshot/snapshot.ts'
 import { listSnapshots } from '../../../src/container/snapshot/snapshot-store.ts'
 import { type Container, readVolume } from '../../../src/container/store.ts'
-import { helperFile, repositoryRoot } from '../../helpers/addon.ts'
 import { makeContainer, makeTrial, type Trial } from '../../helpers/containers.ts'
+import { bundleCrashChild, runChild } from '../../helpers/crash-tests.ts'
 
-const bundle = makeTrial()
-const child = join(bundle.root, 'crash-child.mjs')
-beforeAll(async () => {
-  await build({
-    entryPoints: [helperFile('crash-child.ts')],
-    outfile: child,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    banner: { js: "import { createRequire as __makeRequire } from 'node:module'; const require = __makeRequire(import.meta.url)" },
-  })
-  return () => bundle[Symbol.dispose]()
-})
-
-/** True: the child got through, there is no such call. */
-function runChild(verb: 'snapshot' | 'restore' | 'remove', trial: Trial, killAt: number): boolean {
-  const result = spawnSync(process.execPath, [child, verb, trial.root, repositoryRoot, String(killAt)], { encoding: 'utf8' })
-  if (result.signal !== 'SIGKILL' && !result.stdout.startsWith('done')) throw new Error(`${result.stderr}${result.stdout}`)
-  return result.signal === null
-}
+bundleCrashChild()
 
 const WHOLE = ['config.yaml', 'record.json', 'rootfs', 'snaps', 'volume.json']
 /** What the compiler makes again. */

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { makeManifest } from '../../../src/image/manifest.ts'
 import type { MountSource } from '../../../src/platform/mount-source.ts'
-import { openDetachedMount, syncFilesystem, withDetachedMount } from '../../../src/platform/mounts.ts'
+import { openDetachedMount, withDetachedMount } from '../../../src/platform/mounts.ts'
 import { openRootfs } from '../../../src/platform/rootfs-dir.ts'
-import { copyTree, removeTree } from '../../../src/platform/trees.ts'
+import { copyTree, removeTree, syncFileSystem } from '../../../src/platform/trees.ts'
 import { helperFile, repositoryRoot, rootOnly } from '../../helpers/addon.ts'
 
 const paths = { installRoot: repositoryRoot }
@@ -72,7 +72,7 @@ describe.skipIf(rootOnly)('withDetachedMount', () => {
       using guest = openRootfs(paths, root)
       guest.write('/etc/hostname', 'web\n')
       await removeTree(paths, join(root, 'dir'))
-      await syncFilesystem(paths, root)
+      await syncFileSystem(paths, root)
       expect(readdirSync(root)).not.toContain('dir')
       expect(readFileSync(join(root, 'etc/hostname'), 'utf8')).toBe('web\n')
     })

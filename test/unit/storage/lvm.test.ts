@@ -12,7 +12,6 @@ import { parseReport } from '../../../src/storage/lvm-report.ts'
 vi.mock('../../../src/platform/exec.ts', () => ({ run: vi.fn(), which: (tool: string) => `/sbin/${tool}` }))
 vi.mock('../../../src/platform/mounts.ts', () => ({
   withDetachedMount: async (_paths: unknown, _source: unknown, use: (root: string) => Promise<unknown>) => await use(dir),
-  syncFilesystem: async () => undefined,
 }))
 
 type Row = Readonly<Record<string, string>>
